@@ -1,0 +1,127 @@
+# Tidemark. One makefile; a newcomer's targets:
+#
+#   make                build/<mode>/tidemark          MODE=release|debug|asan|tsan
+#   make quickstart     the whole story on real records, nothing else running
+#   make test           unit, contract, crash, simulation and e2e tests
+#   make test-servers   the same against Apache Kafka and a schema registry
+#   make lint | bench | soak | install | deps | clean
+#
+# Tests run in MODE=debug unless MODE is given: kill points are compiled in.
+
+test-goals := test test-servers soak
+MODE ?= $(if $(filter $(test-goals),$(MAKECMDGOALS)),debug,release)
+PREFIX ?= /usr/local
+CC ?= gcc
+B := build/$(MODE)
+CACHE := $(or $(TIDEMARK_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tidemark)
+VERSION := 0.1.0
+
+# ---- flags ----
+
+flags-release := -O3 -g -DNDEBUG -march=x86-64-v2
+flags-debug := -O1 -g -DTIDEMARK_TEST_BUILD
+flags-asan := $(flags-debug) -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined
+flags-tsan := $(flags-debug) -fsanitize=thread
+ifneq ($(shell uname -m),x86_64)
+flags-release := $(filter-out -march=%,$(flags-release))
+endif
+ifeq ($(flags-$(MODE)),)
+$(error MODE=$(MODE) is not one of release, debug, asan, tsan)
+endif
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+	-Wvla -Wformat=2 -Wundef -Wwrite-strings $(if $(CI)$(WERROR),-Werror)
+CPPFLAGS += -I. -I$(B)/gen -D_GNU_SOURCE -DTIDEMARK_VERSION='"$(VERSION)"' $(rdkafka-cflags)
+CFLAGS += -std=gnu17 $(flags-$(MODE)) $(WARN) -fno-strict-aliasing -pthread
+LDFLAGS += $(filter -fsanitize=%,$(flags-$(MODE))) -pthread
+
+# A system librdkafka that is new enough, else the one that `make deps` built.
+ifeq ($(shell pkg-config --atleast-version=2.12 rdkafka 2>/dev/null && echo yes),yes)
+rdkafka-cflags := $(shell pkg-config --cflags rdkafka)
+rdkafka-libs := $(shell pkg-config --libs rdkafka)
+else
+rdkafka-dir := $(CACHE)/librdkafka-2.15.1
+rdkafka-cflags := -isystem $(rdkafka-dir)/include
+rdkafka-libs := $(rdkafka-dir)/lib/librdkafka.a -lsasl2 -lssl
+endif
+# The sanitizers bring an allocator of their own.
+jemalloc := $(if $(filter release debug,$(MODE)),-ljemalloc)
+LIBS := $(rdkafka-libs) -lrocksdb -lavro -lsnappy -ldeflate -lzstd -lz -lcurl -lmicrohttpd \
+	-ljansson -lcrypto $(jemalloc) -lm -ldl -lrt
+
+# ---- sources ----
+
+sources := $(sort $(shell find core connector -name '*.c' 2>/dev/null))
+main := connector/cli/main.c
+lib-objects := $(patsubst %.c,$(B)/%.o,$(filter-out $(main),$(sources)))
+# tests/<kind>/test_*.c is a program each; tests/lib/*.c is linked to all.
+test-sources := $(sort $(wildcard tests/unit/test_*.c tests/contract/test_*.c tests/crash/test_*.c \
+	tests/simulation/test_*.c tests/e2e/test_*.c))
+test-programs := $(patsubst %.c,$(B)/%,$(test-sources))
+test-lib-objects := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/lib/*.c)))
+tool-programs := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/tools/*.c tests/bench/*.c tests/fuzz/*.c)))
+
+.PHONY: all deps quickstart test test-servers lint bench soak install clean programs
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(B)/tidemark
+
+# `make deps` runs by itself where something is missing, and only then.
+deps:
+	@.ci/deps.sh build
+$(B)/deps.stamp: .ci/deps.sh
+	@.ci/deps.sh build
+	@mkdir -p $(@D) && touch $@
+
+$(B)/%.o: %.c | $(B)/deps.stamp
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/libtidemark.a: $(lib-objects)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(B)/tidemark: $(B)/$(main:.c=.o) $(B)/libtidemark.a
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(B)/tests/%: $(B)/tests/%.o $(test-lib-objects) $(B)/libtidemark.a
+	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
+
+programs: $(B)/tidemark $(test-programs) $(tool-programs)
+
+# ---- goals ----
+
+test: programs
+	@.ci/run-tests $(B)
+
+test-servers: programs
+	@.ci/deps.sh servers
+	@tests/servers/run $(B)
+
+lint:
+	@.ci/deps.sh build lint
+	@.ci/lint
+
+bench:
+	@.ci/deps.sh build servers
+	@$(MAKE) --no-print-directory MODE=release programs
+	@tests/bench/run build/release
+
+soak: programs
+	@.ci/deps.sh servers
+	@tests/soak $(B)
+
+quickstart: $(B)/tidemark $(B)/tests/tools/quickstart
+	@.ci/deps.sh quickstart
+	@tests/tools/quickstart.sh $(B)
+
+install: $(B)/tidemark
+	install -D -m 0755 $(B)/tidemark $(DESTDIR)$(PREFIX)/bin/tidemark
+	install -d $(DESTDIR)$(PREFIX)/share/tidemark
+	cp -r schemas config $(DESTDIR)$(PREFIX)/share/tidemark/
+
+clean:
+	rm -rf build
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -1,0 +1,104 @@
+/* A commit's tree: an immutable, content-addressed, history-independent search
+ * tree (a prolly tree) from path to entry. The same set of entries has the
+ * same root whatever the order of the changes that led to it, so that equal
+ * subtrees are skipped by comparing hashes.
+ *
+ * Pure: nodes come from and go to a node_store; nothing else is touched.
+ * Entries' values are opaque bytes to the tree (entry.h says what they hold).
+ *
+ * Costs: lookup O(log n) node reads; apply O(changes x log n); diff and merge
+ * O(differences x log n).
+ *
+ * Threads: an iterator belongs to one thread; the store may be shared. */
+#ifndef TIDEMARK_MODEL_TREE_H
+#define TIDEMARK_MODEL_TREE_H
+
+#include "core/base/buf.h"
+#include "core/base/err.h"
+#include "core/model/hash.h"
+
+struct node_store {
+	void *ctx;
+	/* Appends the node's bytes to out (ST_NOT_FOUND, ST_DAMAGED, ST_IO). The
+	 * tree checks the bytes against the hash. */
+	enum status (*get)(void *ctx, const struct hash *id, struct buf *out, struct err *err);
+	/* Stores bytes under their hash; storing again is fine. */
+	enum status (*put)(void *ctx, const struct hash *id, const void *data, size_t len,
+			   struct err *err);
+};
+
+/* The root of the empty tree is all zero and is not stored. */
+
+/* Appends the value of path to out; ST_NOT_FOUND. */
+MUST_CHECK enum status tree_lookup(const struct node_store *store, const struct hash *root,
+				   const char *path, struct buf *value_out, struct err *err);
+
+/* One entry, borrowed until the iterator moves. */
+struct tree_entry {
+	const char *key; /* ends with a NUL that key_len does not count */
+	size_t key_len;
+	const void *value;
+	size_t value_len;
+};
+
+struct tree_iter;
+struct tree_iter *tree_iter_new(const struct node_store *store, const struct hash *root);
+void tree_iter_free(struct tree_iter *it);
+AUTO_DESTRUCTOR(struct tree_iter, tree_iter_free)
+/* Places the iterator before the first key >= key. */
+MUST_CHECK enum status tree_iter_seek(struct tree_iter *it, const char *key, struct err *err);
+/* ST_END after the last. A new iterator begins at the first key. */
+MUST_CHECK enum status tree_iter_next(struct tree_iter *it, struct tree_entry *out,
+				      struct err *err);
+
+/* A change: value NULL removes the key (fine where it is absent). */
+struct tree_change {
+	const char *key;
+	const void *value;
+	size_t value_len;
+};
+
+/* changes: sorted by key (strcmp), no key twice. Writes the new nodes. */
+MUST_CHECK enum status tree_apply(const struct node_store *store, const struct hash *root,
+				  const struct tree_change *changes, size_t n,
+				  struct hash *root_out, struct err *err);
+
+/* One difference between two trees; a side that lacks the key has value NULL. */
+struct tree_difference {
+	const char *key;
+	const void *a;
+	size_t a_len;
+	const void *b;
+	size_t b_len;
+};
+
+struct tree_diff;
+/* Differences of keys with the given prefix ("" all), in key order. */
+struct tree_diff *tree_diff_new(const struct node_store *store, const struct hash *a,
+				const struct hash *b, const char *prefix);
+MUST_CHECK enum status tree_diff_next(struct tree_diff *d, struct tree_difference *out,
+				      struct err *err);
+void tree_diff_free(struct tree_diff *d);
+AUTO_DESTRUCTOR(struct tree_diff, tree_diff_free)
+
+enum tree_prefer { TREE_PREFER_NONE, TREE_PREFER_OURS, TREE_PREFER_THEIRS };
+
+/* Three-way merge by path: where only one side differs from base, that side's
+ * state; where both differ and are equal, that; otherwise a conflict, unless
+ * prefer says whose state wins. A deletion is a state. A result in which one
+ * path is a file and another lies below it ("a" and "a/b"), where neither
+ * input had both, is a conflict on both paths (prefer drops the other side's).
+ * Conflicting paths are appended to conflicts_out, NUL-terminated each, sorted;
+ * then ST_CONFLICT and root_out untouched. */
+MUST_CHECK enum status tree_merge(const struct node_store *store, const struct hash *base,
+				  const struct hash *ours, const struct hash *theirs,
+				  enum tree_prefer prefer, struct hash *root_out,
+				  struct buf *conflicts_out, struct err *err);
+
+/* Calls visit for each node's hash that is reachable from root, a node before
+ * its children; where visit returns false its children are skipped. */
+MUST_CHECK enum status tree_walk_nodes(const struct node_store *store, const struct hash *root,
+				       bool (*visit)(void *ctx, const struct hash *node), void *ctx,
+				       struct err *err);
+
+#endif
