@@ -1,7 +1,6 @@
 /* Turns the records of one topic partition into files of the lake: validate,
  * convert where the format asks for it, append. One writer holds what one
- * partition reads between two checkpoints; a change of schema ends a file and
- * starts the next.
+ * partition reads between two checkpoints: one open file a schema.
  *
  * A writer belongs to one thread. Nothing is visible before the files that
  * partition_writer_finish() returns are put into a transaction.
@@ -90,12 +89,17 @@ struct poison {
  *                 and err say why. The writer goes on with the next record.
  * ST_NOT_FOUND    the registry does not know the schema's id; nothing appended.
  * ST_UNREACHABLE  the registry does not answer; nothing appended; try again.
- * Tombstones and empty values: docs/delivery.md. In short: Avro formats and
- * JSON take a null value as poison-free nothing: they count as skipped rows,
- * see partition_writer_skipped(). */
+ * A null value (tombstone) is a row too: the line `null` in JSON lines; in Avro
+ * null where the schema is ["null", "bytes"|"string"] (converters bytes and
+ * string), else a row of a file of its own with the schema
+ * schemas/tombstone.avsc, which keeps the key; in format bytes an empty line.
+ * An empty value is an empty row for bytes and string, poison for the rest. */
 MUST_CHECK enum status partition_writer_append(struct partition_writer *w, const struct record *r,
 					       struct poison *poison_out, struct err *err);
 uint64_t partition_writer_records(const struct partition_writer *w);
+/* Files that are open now: one a schema, so that interleaved schemas do not
+ * give tiny files. The caller checkpoints where this goes past a limit. */
+size_t partition_writer_open_files(const struct partition_writer *w);
 /* Bytes that finish would put into the lake by now, roughly: for the limit
  * checkpoint.bytes. */
 uint64_t partition_writer_bytes(const struct partition_writer *w);
