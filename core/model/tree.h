@@ -22,7 +22,8 @@ struct node_store {
 	/* Appends the node's bytes to out (ST_NOT_FOUND, ST_DAMAGED, ST_IO). The
 	 * tree checks the bytes against the hash. */
 	enum status (*get)(void *ctx, const struct hash *id, struct buf *out, struct err *err);
-	/* Stores bytes under their hash; storing again is fine. */
+	/* Stores bytes under their hash; storing again is fine. get finds them from
+	 * then on. */
 	enum status (*put)(void *ctx, const struct hash *id, const void *data, size_t len,
 			   struct err *err);
 };

@@ -1,0 +1,412 @@
+/* Changing a tree, level by level. The changes of a level rewrite the nodes
+ * that they fall into, from a node's first item until a node ends where an old
+ * one ended: from there on the old nodes hold. What became of the rewritten
+ * nodes is the list of changes of the level above.
+ *
+ * Nodes are read in key order, and those of the levels above once for every
+ * level below them; recent ones are kept for that. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/model/cursor.h"
+
+/* A change of one level. The key is an offset into the list's texts while the
+ * list grows, hence no pointer. */
+struct change {
+	size_t key_at;
+	size_t key_len;
+	bool remove;
+	struct hash child;
+	uint64_t count;
+};
+
+struct changes {
+	struct change *items;
+	size_t n;
+	size_t cap;
+	struct buf texts;
+};
+
+static void changes_release(struct changes *c)
+{
+	free(c->items);
+	buf_release(&c->texts);
+	*c = (struct changes){.n = 0};
+}
+
+static void changes_add(struct changes *c, const char *key, size_t key_len, bool remove,
+			const struct hash *child, uint64_t count)
+{
+	GROW(c->items, c->n, c->cap);
+	c->items[c->n++] = (struct change){
+		.key_at = c->texts.len,
+		.key_len = key_len,
+		.remove = remove,
+		.child = *child,
+		.count = count,
+	};
+	buf_add(&c->texts, key, key_len);
+	buf_addc(&c->texts, '\0');
+}
+
+static const char *change_key(const struct changes *c, size_t i)
+{
+	return c->texts.data + c->items[i].key_at;
+}
+
+/* What one level is to become: the caller's changes at the leaves, those of the
+ * level below above them. */
+struct input {
+	const struct tree_change *leaf; /* else inner */
+	const struct changes *inner;
+	size_t n;
+	size_t next;
+};
+
+static const char *input_key(const struct input *in)
+{
+	return in->leaf ? in->leaf[in->next].key : change_key(in->inner, in->next);
+}
+
+/* Takes the next change; false where it is a removal. */
+static bool input_take(struct input *in, struct node_item *out)
+{
+	size_t i = in->next++;
+
+	if (in->leaf) {
+		const struct tree_change *c = &in->leaf[i];
+
+		*out = (struct node_item){
+			.key = c->key,
+			.key_len = strlen(c->key),
+			.value = c->value,
+			.value_len = c->value_len,
+			.count = 1,
+		};
+		return c->value != NULL;
+	}
+	*out = (struct node_item){
+		.key = change_key(in->inner, i),
+		.key_len = in->inner->items[i].key_len,
+		.child = in->inner->items[i].child,
+		.count = in->inner->items[i].count,
+	};
+	return !in->inner->items[i].remove;
+}
+
+/* Where the rewritten nodes of one level go. */
+struct output {
+	const struct node_store *store;
+	struct node_builder builder;
+	struct changes removed; /* the old nodes */
+	struct changes added; /* the new ones */
+};
+
+static void output_release(struct output *out)
+{
+	node_builder_release(&out->builder);
+	changes_release(&out->removed);
+	changes_release(&out->added);
+}
+
+static enum status output_flush(struct output *out, struct err *err)
+{
+	uint64_t count = out->builder.count;
+	struct hash id;
+	enum status st = node_builder_put(&out->builder, out->store, &id, err);
+
+	if (st == ST_OK)
+		changes_add(&out->added, out->builder.last_key.data, out->builder.last_key.len,
+			    false, &id, count);
+	return st;
+}
+
+static enum status output_item(struct output *out, const struct node_item *item, bool ends,
+			       struct err *err)
+{
+	node_builder_add(&out->builder, item);
+	return ends ? output_flush(out, err) : ST_OK;
+}
+
+static enum status output_change(struct output *out, struct input *in, struct err *err)
+{
+	struct node_item item;
+
+	if (!input_take(in, &item))
+		return ST_OK;
+	return output_item(out, &item, node_ends_at(out->builder.level, &item), err);
+}
+
+/* One old node with the changes that fall into it. */
+static enum status rewrite_node(const struct node *n, struct input *in, struct output *out,
+				struct err *err)
+{
+	const struct node_item *last = &n->items[n->n - 1];
+
+	changes_add(&out->removed, last->key, last->key_len, true, &n->id, n->count);
+	for (size_t i = 0; i < n->n; i++) {
+		const struct node_item *item = &n->items[i];
+		enum status st = ST_OK;
+		int order = 1;
+
+		while (st == ST_OK && in->next < in->n &&
+		       (order = strcmp(input_key(in), item->key)) < 0)
+			st = output_change(out, in, err);
+		if (st != ST_OK)
+			return st;
+		if (in->next < in->n && order == 0)
+			st = output_change(out, in, err);
+		else /* an old item that is not its node's last ends none */
+			st = output_item(out, item, item == last && node_ends_at(n->level, item),
+					 err);
+		if (st != ST_OK)
+			return st;
+	}
+	return ST_OK;
+}
+
+/* Rewrites from the node of the next change until old and new nodes end at
+ * the same place. */
+static enum status rewrite_run(struct cursor *c, struct input *in, struct output *out,
+			       struct err *err)
+{
+	unsigned level = out->builder.level;
+	enum status st = cursor_seek_last(c, input_key(in), level, err);
+
+	while (st == ST_OK) {
+		bool last = cursor_at_last_node(c);
+
+		st = rewrite_node(cursor_node(c), in, out, err);
+		while (last && st == ST_OK && in->next < in->n)
+			st = output_change(out, in, err);
+		if (st != ST_OK || out->builder.n == 0)
+			return st;
+		if (last)
+			return output_flush(out, err);
+		cursor_skip_node(c);
+		while (st == ST_OK && cursor_node(c)->level > level)
+			st = cursor_descend(c, err);
+	}
+	return st;
+}
+
+/* A level that was not there before: its nodes out of the changes alone. */
+static enum status build_level(struct input *in, struct output *out, struct err *err)
+{
+	while (in->next < in->n) {
+		enum status st = output_change(out, in, err);
+
+		if (st != ST_OK)
+			return st;
+	}
+	return out->builder.n ? output_flush(out, err) : ST_OK;
+}
+
+/* The changes of the level above: an old node that is a new one too is none, and
+ * one of the same key is replaced. */
+static void changes_join(const struct changes *removed, const struct changes *added,
+			 struct changes *out)
+{
+	size_t r = 0, a = 0;
+
+	while (r < removed->n || a < added->n) {
+		int order = r == removed->n ? 1
+			    : a == added->n ? -1
+					    : strcmp(change_key(removed, r), change_key(added, a));
+		const struct changes *from = order < 0 ? removed : added;
+		size_t i = order < 0 ? r : a;
+		const struct change *c = &from->items[i];
+
+		if (order != 0 || !hash_equal(&removed->items[r].child, &c->child))
+			changes_add(out, change_key(from, i), c->key_len, c->remove, &c->child,
+				    c->count);
+		r += order <= 0;
+		a += order >= 0;
+	}
+}
+
+/* A root with a single child is not one: that child is, and so on. */
+static enum status collapse(const struct node_store *store, const struct hash *top,
+			    struct hash *root_out, struct err *err)
+{
+	struct hash id = *top;
+
+	for (;;) {
+		AUTO(node_unrefp) struct node *n = NULL;
+		enum status st = node_read(store, &id, &n, err);
+
+		if (st != ST_OK)
+			return st;
+		if (n->level == 0 || n->n > 1)
+			break;
+		id = n->items[0].child;
+	}
+	*root_out = id;
+	return ST_OK;
+}
+
+/* Puts levels above the nodes in *top, which are a whole level, until one has a
+ * single node. */
+static enum status finish(const struct node_store *store, struct changes *top, unsigned level,
+			  struct hash *root_out, struct err *err)
+{
+	while (top->n > 1) {
+		AUTO(output_release) struct output out = {.store = store};
+		struct input in = {.inner = top, .n = top->n};
+		struct changes swap = *top;
+		enum status st;
+
+		if (++level >= TREE_LEVELS)
+			return err_set(err, ST_FAILED, "a tree would need over %d levels",
+				       TREE_LEVELS);
+		out.builder.level = level;
+		st = build_level(&in, &out, err);
+		if (st != ST_OK)
+			return st;
+		*top = out.added;
+		out.added = swap;
+	}
+	if (top->n == 0) {
+		*root_out = (struct hash){.bytes = {0}};
+		return ST_OK;
+	}
+	return collapse(store, &top->items[0].child, root_out, err);
+}
+
+/* ---- recent nodes ---- */
+
+#define RECENT_NODES 256
+#define RECENT_NODE_BYTES (64 * 1024)
+
+/* Inner nodes by their hash; leaves are read once anyway. */
+struct recent {
+	const struct node_store *store;
+	struct {
+		struct hash id;
+		struct buf raw;
+	} slots[RECENT_NODES];
+};
+
+static void recent_freep(struct recent **r)
+{
+	for (size_t i = 0; i < RECENT_NODES; i++)
+		buf_release(&(*r)->slots[i].raw);
+	free(*r);
+}
+
+static void recent_keep(struct recent *r, const struct hash *id, const void *data, size_t len)
+{
+	size_t slot = id->bytes[0] % RECENT_NODES;
+
+	if (len < 2 || len > RECENT_NODE_BYTES || ((const char *)data)[1] == 0)
+		return;
+	buf_clear(&r->slots[slot].raw);
+	buf_add(&r->slots[slot].raw, data, len);
+	r->slots[slot].id = *id;
+}
+
+static enum status recent_get(void *ctx, const struct hash *id, struct buf *out, struct err *err)
+{
+	struct recent *r = ctx;
+	size_t slot = id->bytes[0] % RECENT_NODES;
+	const struct buf *raw = &r->slots[slot].raw;
+	size_t before = out->len;
+	enum status st;
+
+	if (raw->len && hash_equal(&r->slots[slot].id, id)) {
+		buf_addbuf(out, raw);
+		return ST_OK;
+	}
+	st = r->store->get(r->store->ctx, id, out, err);
+	if (st == ST_OK)
+		recent_keep(r, id, out->data + before, out->len - before);
+	return st;
+}
+
+static enum status recent_put(void *ctx, const struct hash *id, const void *data, size_t len,
+			      struct err *err)
+{
+	struct recent *r = ctx;
+
+	recent_keep(r, id, data, len);
+	return r->store->put(r->store->ctx, id, data, len, err);
+}
+
+/* ---- the whole ---- */
+
+/* Rewrites one level of the old tree. */
+static enum status apply_level(struct cursor *c, struct input *in, struct output *out,
+			       struct err *err)
+{
+	while (in->next < in->n) {
+		enum status st = rewrite_run(c, in, out, err);
+
+		if (st != ST_OK)
+			return st;
+	}
+	return ST_OK;
+}
+
+static enum status apply(const struct node_store *store, const struct hash *root,
+			 const struct tree_change *list, size_t n, struct hash *root_out,
+			 struct err *err)
+{
+	AUTO(changes_release) struct changes below = {.n = 0};
+	AUTO(cursor_release) struct cursor c;
+	struct input in = {.leaf = list, .n = n};
+	enum status st;
+
+	cursor_init(&c, store, root);
+	st = cursor_first(&c, err);
+	if (st != ST_OK)
+		return st;
+	for (unsigned level = 0;; level++) {
+		AUTO(output_release) struct output out = {.store = store};
+		const struct node *top = c.path[0].node;
+
+		out.builder.level = level;
+		st = top ? apply_level(&c, &in, &out, err) : build_level(&in, &out, err);
+		if (st != ST_OK)
+			return st;
+		if (in.n == 0) {
+			*root_out = *root;
+			return ST_OK;
+		}
+		if (!top || level == top->level)
+			return finish(store, &out.added, level, root_out, err);
+		changes_release(&below);
+		changes_join(&out.removed, &out.added, &below);
+		in = (struct input){.inner = &below, .n = below.n};
+	}
+}
+
+static enum status check(const struct tree_change *changes, size_t n, struct err *err)
+{
+	for (size_t i = 0; i < n; i++) {
+		size_t len = strlen(changes[i].key);
+
+		if (len == 0 || len > TREE_KEY_MAX)
+			return err_set(err, ST_USAGE, "a tree's key has %zu bytes, not 1 to %d",
+				       len, TREE_KEY_MAX);
+		if (changes[i].value && changes[i].value_len > TREE_VALUE_MAX)
+			return err_set(err, ST_USAGE, "the entry of '%s' has %zu bytes, over %u",
+				       changes[i].key, changes[i].value_len, TREE_VALUE_MAX);
+		assert(i == 0 || strcmp(changes[i - 1].key, changes[i].key) < 0);
+	}
+	return ST_OK;
+}
+
+enum status tree_apply(const struct node_store *store, const struct hash *root,
+		       const struct tree_change *changes, size_t n, struct hash *root_out,
+		       struct err *err)
+{
+	AUTO(recent_freep) struct recent *recent = xcalloc(1, sizeof(*recent));
+	struct node_store reads = {.ctx = recent, .get = recent_get, .put = recent_put};
+	enum status st = check(changes, n, err);
+
+	recent->store = store;
+	if (st != ST_OK)
+		return st;
+	return apply(&reads, root, changes, n, root_out, err);
+}
