@@ -170,7 +170,8 @@ struct lake_ops {
 				      struct lake_id *out, struct lake_conflicts *conflicts_out,
 				      struct err *err);
 
-	/* staged changes; the backend looks at the protection */
+	/* staged changes; the backend looks at the protection; lake.c frees up
+	 * where stage_put succeeds. content_type, meta, message are not NULL. */
 	enum status (*stage_put)(struct lake *lake, const char *branch, const char *path,
 				 struct lake_upload *up, const char *content_type,
 				 const struct lake_meta *meta, struct err *err);
