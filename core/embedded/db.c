@@ -1,0 +1,280 @@
+#include "core/embedded/db.h"
+
+#include <rocksdb/c.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/base/killpoint.h"
+#include "core/base/log.h"
+
+#define BLOCK_CACHE_BYTES (16u << 20)
+#define WRITE_BUFFER_BYTES (4u << 20) /* bounds the log that an open replays */
+#define FILTER_BITS_PER_KEY 10
+#define INFO_LOG_ERROR 3
+
+/* kTolerateCorruptedTailRecords: a record that a crash has torn at the end of
+ * the log is dropped, as it must be after every kill; anything wrong before
+ * that refuses to open. kAbsoluteConsistency would refuse a torn tail too,
+ * that is, most crashes; the default (point in time) drops synced writes in
+ * silence. A log that was cut at a record's edge is found by sequence.h. */
+#define WAL_RECOVERY_STRICT 0
+
+struct db {
+	rocksdb_t *handle;
+	rocksdb_options_t *options;
+	rocksdb_readoptions_t *read;
+	rocksdb_writeoptions_t *lazy;
+	rocksdb_writeoptions_t *synced;
+};
+
+/* Takes over text, RocksDB's own. */
+static enum status db_error(char *text, const char *what, struct err *err)
+{
+	enum status st;
+
+	if (strstr(text, "No space") || strstr(text, "Disk quota"))
+		st = err_set(err, ST_NO_SPACE, "%s: %s", what, text);
+	else if (strstr(text, "lock ") || strstr(text, "LOCK"))
+		st = err_set(err, ST_BUSY, "%s: %s", what, text);
+	else if (strstr(text, "Corruption") || strstr(text, "checksum") || strstr(text, "CURRENT"))
+		st = err_set(err, ST_DAMAGED, "%s: %s; `tidemark fsck` says what can be mended",
+			     what, text);
+	else
+		st = err_set(err, ST_IO, "%s: %s", what, text);
+	rocksdb_free(text);
+	return st;
+}
+
+_Noreturn static void die(char *text)
+{
+	log_error("lake_write_failed", LOG_S("reason", text),
+		  LOG_S("remedy",
+			"the outcome is read when the lake is opened again; mend the disk first"));
+	_exit(status_exit_code(strstr(text, "No space") ? ST_NO_SPACE : ST_IO));
+}
+
+static rocksdb_options_t *options_new(bool create)
+{
+	rocksdb_options_t *o = rocksdb_options_create();
+	rocksdb_block_based_table_options_t *table = rocksdb_block_based_options_create();
+	rocksdb_cache_t *cache = rocksdb_cache_create_lru(BLOCK_CACHE_BYTES);
+
+	rocksdb_block_based_options_set_block_cache(table, cache);
+	rocksdb_cache_destroy(cache); /* the table options hold a share */
+	rocksdb_block_based_options_set_filter_policy(
+		table, rocksdb_filterpolicy_create_ribbon(FILTER_BITS_PER_KEY));
+	/* So that a large lake's filters count against the cache's bound. */
+	rocksdb_block_based_options_set_cache_index_and_filter_blocks(table, 1);
+	rocksdb_options_set_block_based_table_factory(o, table);
+	rocksdb_block_based_options_destroy(table);
+
+	rocksdb_options_set_create_if_missing(o, create);
+	rocksdb_options_set_paranoid_checks(o, 1);
+	rocksdb_options_set_wal_recovery_mode(o, WAL_RECOVERY_STRICT);
+	rocksdb_options_set_compression(o, rocksdb_lz4_compression);
+	rocksdb_options_set_write_buffer_size(o, WRITE_BUFFER_BYTES);
+	rocksdb_options_set_max_open_files(o, -1);
+	rocksdb_options_set_skip_stats_update_on_db_open(o, 1);
+	rocksdb_options_set_keep_log_file_num(o, 2);
+	rocksdb_options_set_info_log_level(o, INFO_LOG_ERROR);
+	rocksdb_options_set_max_background_jobs(o, 2);
+	return o;
+}
+
+enum status db_open(const char *path, bool create, struct db **out, struct err *err)
+{
+	AUTO(freep) char *what = xasprintf("cannot open the lake's metadata %s", path);
+	rocksdb_options_t *options = options_new(create);
+	char *text = NULL;
+	rocksdb_t *handle = rocksdb_open(options, path, &text);
+	struct db *db;
+
+	if (text) {
+		rocksdb_options_destroy(options);
+		return db_error(text, what, err);
+	}
+	db = xcalloc(1, sizeof(*db));
+	db->handle = handle;
+	db->options = options;
+	db->read = rocksdb_readoptions_create();
+	db->lazy = rocksdb_writeoptions_create();
+	db->synced = rocksdb_writeoptions_create();
+	rocksdb_writeoptions_set_sync(db->synced, 1);
+	*out = db;
+	return ST_OK;
+}
+
+void db_close(struct db *db)
+{
+	if (!db)
+		return;
+	rocksdb_close(db->handle);
+	rocksdb_options_destroy(db->options);
+	rocksdb_readoptions_destroy(db->read);
+	rocksdb_writeoptions_destroy(db->lazy);
+	rocksdb_writeoptions_destroy(db->synced);
+	free(db);
+}
+
+enum status db_get(struct db *db, const struct buf *key, struct buf *out, struct err *err)
+{
+	char *text = NULL;
+	rocksdb_pinnableslice_t *slice =
+		rocksdb_get_pinned(db->handle, db->read, key->data, key->len, &text);
+	const char *value;
+	size_t len = 0;
+
+	if (text)
+		return db_error(text, "cannot read the lake's metadata", err);
+	if (!slice)
+		return err_set(err, ST_NOT_FOUND, "not in the lake's metadata");
+	value = rocksdb_pinnableslice_value(slice, &len);
+	buf_add(out, value, len);
+	rocksdb_pinnableslice_destroy(slice);
+	return ST_OK;
+}
+
+void db_put(struct db *db, const struct buf *key, const void *value, size_t len)
+{
+	char *text = NULL;
+
+	rocksdb_put(db->handle, db->lazy, key->data, key->len, value, len, &text);
+	if (text)
+		die(text);
+}
+
+/* ---- batches ---- */
+
+struct db_batch {
+	rocksdb_writebatch_t *batch;
+};
+
+struct db_batch *db_batch_new(void)
+{
+	struct db_batch *batch = xmalloc(sizeof(*batch));
+
+	batch->batch = rocksdb_writebatch_create();
+	return batch;
+}
+
+void db_batch_free(struct db_batch *batch)
+{
+	if (!batch)
+		return;
+	rocksdb_writebatch_destroy(batch->batch);
+	free(batch);
+}
+
+void db_batch_put(struct db_batch *batch, const struct buf *key, const void *value, size_t len)
+{
+	rocksdb_writebatch_put(batch->batch, key->data, key->len, value, len);
+}
+
+void db_batch_delete(struct db_batch *batch, const struct buf *key)
+{
+	rocksdb_writebatch_delete(batch->batch, key->data, key->len);
+}
+
+void db_write_synced(struct db *db, struct db_batch *batch)
+{
+	char *text = NULL;
+
+	KILL_POINT("lake.batch.before");
+	rocksdb_write(db->handle, db->synced, batch->batch, &text);
+	if (text)
+		die(text);
+	KILL_POINT("lake.batch.after");
+}
+
+/* ---- iterators ---- */
+
+struct db_iter {
+	rocksdb_iterator_t *it;
+	rocksdb_readoptions_t *read;
+	struct buf lower; /* RocksDB borrows both bounds */
+	struct buf upper;
+	bool started;
+};
+
+/* The least key that is greater than all that begin with prefix. Our prefixes
+ * begin with a letter, so that there is one. */
+static void prefix_end(const struct buf *prefix, struct buf *out)
+{
+	size_t n = prefix->len;
+
+	buf_addbuf(out, prefix);
+	while (n > 0 && (unsigned char)out->data[n - 1] == 0xff)
+		n--;
+	out->len = n;
+	out->data[n - 1]++;
+}
+
+struct db_iter *db_iter_new(struct db *db, const struct buf *prefix)
+{
+	struct db_iter *it = xcalloc(1, sizeof(*it));
+
+	buf_addbuf(&it->lower, prefix);
+	prefix_end(prefix, &it->upper);
+	it->read = rocksdb_readoptions_create();
+	rocksdb_readoptions_set_iterate_lower_bound(it->read, it->lower.data, it->lower.len);
+	rocksdb_readoptions_set_iterate_upper_bound(it->read, it->upper.data, it->upper.len);
+	it->it = rocksdb_create_iterator(db->handle, it->read);
+	return it;
+}
+
+void db_iter_free(struct db_iter *it)
+{
+	if (!it)
+		return;
+	rocksdb_iter_destroy(it->it);
+	rocksdb_readoptions_destroy(it->read);
+	buf_release(&it->lower);
+	buf_release(&it->upper);
+	free(it);
+}
+
+static enum status iter_state(struct db_iter *it, struct err *err)
+{
+	char *text = NULL;
+
+	it->started = true;
+	if (rocksdb_iter_valid(it->it))
+		return ST_OK;
+	rocksdb_iter_get_error(it->it, &text);
+	return text ? db_error(text, "cannot read the lake's metadata", err) : ST_END;
+}
+
+enum status db_iter_next(struct db_iter *it, struct err *err)
+{
+	if (!it->started)
+		rocksdb_iter_seek_to_first(it->it);
+	else
+		rocksdb_iter_next(it->it);
+	return iter_state(it, err);
+}
+
+enum status db_iter_prev(struct db_iter *it, struct err *err)
+{
+	if (!it->started)
+		rocksdb_iter_seek_to_last(it->it);
+	else
+		rocksdb_iter_prev(it->it);
+	return iter_state(it, err);
+}
+
+struct bytes db_iter_key(const struct db_iter *it)
+{
+	size_t len = 0;
+	const char *key = rocksdb_iter_key(it->it, &len);
+
+	return bytes_of(key, len);
+}
+
+struct bytes db_iter_value(const struct db_iter *it)
+{
+	size_t len = 0;
+	const char *value = rocksdb_iter_value(it->it, &len);
+
+	return bytes_of(value, len);
+}

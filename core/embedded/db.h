@@ -1,0 +1,49 @@
+/* RocksDB, and nothing of it outside db.c. One key space; keys.h says what is
+ * in it.
+ *
+ * Writing cannot fail: a failed write or sync of the log ends the process with
+ * its reason, because what a log holds after that is known only to the next
+ * open (Debian's RocksDB aborts there by itself).
+ *
+ * Threads: all functions from any thread; an iterator or batch from one. */
+#ifndef TIDEMARK_EMBEDDED_DB_H
+#define TIDEMARK_EMBEDDED_DB_H
+
+#include "core/base/buf.h"
+#include "core/base/err.h"
+
+struct db;
+/* path: a folder. ST_DAMAGED, with the remedy, where RocksDB refuses it. */
+MUST_CHECK enum status db_open(const char *path, bool create, struct db **out, struct err *err);
+void db_close(struct db *db);
+AUTO_DESTRUCTOR(struct db, db_close)
+
+/* Appends the value to out; ST_NOT_FOUND (with no text worth showing). */
+MUST_CHECK enum status db_get(struct db *db, const struct buf *key, struct buf *out,
+			      struct err *err);
+/* Not synced: durable with the next synced batch. */
+void db_put(struct db *db, const struct buf *key, const void *value, size_t len);
+
+struct db_batch;
+struct db_batch *db_batch_new(void);
+void db_batch_free(struct db_batch *batch);
+AUTO_DESTRUCTOR(struct db_batch, db_batch_free)
+void db_batch_put(struct db_batch *batch, const struct buf *key, const void *value, size_t len);
+void db_batch_delete(struct db_batch *batch, const struct buf *key);
+/* All of the batch, and all that was put before, is durable on return. */
+void db_write_synced(struct db *db, struct db_batch *batch);
+
+/* Over the keys that begin with prefix, in byte order, as they are now. */
+struct db_iter;
+struct db_iter *db_iter_new(struct db *db, const struct buf *prefix);
+void db_iter_free(struct db_iter *it);
+AUTO_DESTRUCTOR(struct db_iter, db_iter_free)
+/* Moves to the next key (to the first at the start), or from the end back.
+ * A direction is chosen by the first call and kept. ST_END; ST_DAMAGED. */
+MUST_CHECK enum status db_iter_next(struct db_iter *it, struct err *err);
+MUST_CHECK enum status db_iter_prev(struct db_iter *it, struct err *err);
+/* Valid until the iterator moves. */
+struct bytes db_iter_key(const struct db_iter *it);
+struct bytes db_iter_value(const struct db_iter *it);
+
+#endif

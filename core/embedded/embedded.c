@@ -1,0 +1,187 @@
+#include "core/embedded/embedded.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/base/file.h"
+#include "core/base/killpoint.h"
+#include "core/embedded/folder.h"
+#include "core/embedded/store.h"
+
+#define NODE_CACHE_BYTES (8u << 20)
+
+static void embedded_close(struct lake *lake)
+{
+	struct embedded *e = embedded_of(lake);
+
+	db_close(e->db);
+	sequence_close(&e->file);
+	node_cache_free(e->cache);
+	space_release(&e->space);
+	pthread_mutex_destroy(&e->moves);
+	if (e->lock_fd >= 0)
+		close(e->lock_fd); /* last: now another process may open */
+	free(e->root);
+	free(e->committer);
+	free(e);
+}
+
+static enum status embedded_free_bytes(struct lake *lake, uint64_t *out, struct err *err)
+{
+	return space_free(&embedded_of(lake)->space, out, err);
+}
+
+static const struct lake_ops embedded_ops = {
+	.name = "embedded",
+	.owner = true,
+	.close = embedded_close,
+	.ref_get = embedded_ref_get,
+	.commit_by_prefix = embedded_commit_by_prefix,
+	.refs_list = embedded_refs_list,
+	.refs_move = embedded_refs_move,
+	.reflog_read = embedded_reflog_read,
+	.branch_protect = embedded_branch_protect,
+	.branch_protection = embedded_branch_protection,
+	.commit_get = embedded_commit_get,
+	.stat = embedded_stat,
+	.list_open = embedded_list_open,
+	.list_next = embedded_list_next,
+	.list_seek = embedded_list_seek,
+	.list_close = embedded_list_close,
+	.object_open = embedded_object_open,
+	.object_read = embedded_object_read,
+	.object_copy = embedded_object_copy,
+	.object_close = embedded_object_close,
+	.upload_open = embedded_upload_open,
+	.upload_room = embedded_upload_room,
+	.upload_finish = embedded_upload_finish,
+	.upload_free = embedded_upload_free,
+	.txn_prepare = embedded_txn_prepare,
+	.diff_open = embedded_diff_open,
+	.diff_next = embedded_diff_next,
+	.diff_close = embedded_diff_close,
+	.merge_prepare = embedded_merge_prepare,
+	.revert_prepare = embedded_revert_prepare,
+	.stage_put = embedded_stage_put,
+	.stage_remove = embedded_stage_remove,
+	.stage_changes = embedded_stage_changes,
+	.stage_commit = embedded_stage_commit,
+	.stage_discard = embedded_stage_discard,
+	.free_bytes = embedded_free_bytes,
+};
+
+static struct embedded *embedded_new(const char *root, const struct lake_options *options)
+{
+	struct embedded *e = xcalloc(1, sizeof(*e));
+
+	e->base.ops = &embedded_ops;
+	e->root = xstrdup(root);
+	e->committer = xstrdup(options->committer);
+	e->clock = options->clock;
+	e->lock_fd = -1;
+	e->file.fd = -1;
+	e->cache = node_cache_new(NODE_CACHE_BYTES);
+	space_init(&e->space, root, options->reserve_bytes, options->clock);
+	pthread_mutex_init(&e->moves, NULL);
+	return e;
+}
+
+static enum status read_sequence(struct embedded *e, uint64_t *out, struct err *err)
+{
+	AUTO(buf_release) struct buf key = BUF_INIT;
+	AUTO(buf_release) struct buf value = BUF_INIT;
+	struct bytes in;
+	enum status st;
+
+	key_sequence(&key);
+	st = db_get(e->db, &key, &value, err);
+	if (st == ST_NOT_FOUND) {
+		*out = 0;
+		return ST_OK;
+	}
+	if (st != ST_OK)
+		return st;
+	in = bytes_of(value.data, value.len);
+	return bytes_be64(&in, out)
+		       ? ST_OK
+		       : err_set(err, ST_DAMAGED, "the lake's sequence number in %s cannot be read",
+				 e->root);
+}
+
+/* Compares the log with the number that is kept outside it. */
+static enum status check_sequence(struct embedded *e, bool create, struct err *err)
+{
+	uint64_t kept = 0;
+	enum status st = sequence_open(e->root, create, &e->file, &kept, err);
+
+	if (st == ST_OK)
+		st = read_sequence(e, &e->sequence, err);
+	if (st != ST_OK)
+		return st;
+	if (kept > e->sequence)
+		return err_set(err, ST_DAMAGED,
+			       "%s/meta ends at write %llu, and write %llu was made: a log file "
+			       "there was cut or is gone; restore a backup, or keep what is left "
+			       "by `tidemark fsck --repair`",
+			       e->root, (unsigned long long)e->sequence, (unsigned long long)kept);
+	return ST_OK;
+}
+
+/* The first commit, empty, on `main`, which is protected. */
+static enum status first_commit(struct embedded *e, struct err *err)
+{
+	AUTO(db_batch_freep) struct db_batch *batch = db_batch_new();
+	AUTO(buf_release) struct buf key = BUF_INIT;
+	struct new_commit c = {.root = {{0}}, .message = "Lake created"};
+	struct lake_move move = {.kind = LAKE_BRANCH, .name = "main"};
+	enum status st;
+
+	if (e->sequence > 0)
+		return ST_OK; /* an earlier creation was interrupted after this step */
+	st = embedded_commit_make(e, &c, &move.to, err);
+	if (st == ST_OK)
+		st = embedded_moves_add(e, batch, &move, 1, "init", err);
+	if (st != ST_OK)
+		return st;
+	key_protection(&key, "main");
+	db_batch_put(batch, &key, "", 0);
+	KILL_POINT("lake.create.commit");
+	embedded_write(e, batch);
+	return ST_OK;
+}
+
+static void find_folders(struct embedded *e)
+{
+	/* folder_claim() has synced blobs/. */
+	for (int i = 0; i < BLOB_FOLDERS; i++) {
+		AUTO(freep) char *path = xasprintf("%s/blobs/%02x", e->root, (unsigned)i);
+
+		atomic_init(&e->folder_durable[i], file_exists(path));
+	}
+}
+
+enum status embedded_open(const char *folder, enum embedded_mode mode,
+			  const struct lake_options *options, struct lake **out, struct err *err)
+{
+	AUTO(freep) char *meta = xasprintf("%s/meta", folder);
+	struct embedded *e = embedded_new(folder, options);
+	bool is_new = false;
+	enum status st = folder_claim(folder, mode, &e->lock_fd, &is_new, err);
+
+	if (st == ST_OK)
+		st = db_open(meta, is_new, &e->db, err);
+	if (st == ST_OK)
+		st = check_sequence(e, is_new, err);
+	if (st == ST_OK && is_new)
+		st = first_commit(e, err);
+	if (st == ST_OK && is_new)
+		st = folder_finish(folder, err);
+	if (st != ST_OK) {
+		embedded_close(&e->base);
+		return st;
+	}
+	find_folders(e);
+	*out = &e->base;
+	return ST_OK;
+}

@@ -1,0 +1,25 @@
+/* The lake's folder.
+ *
+ *   FORMAT    "tidemark lake 1\n"; written last, so that a folder with it is whole
+ *   LOCK      locked by flock by the process that owns the lake; holds its pid
+ *   SEQUENCE  sequence.h
+ *   meta/     RocksDB: trees, commits, refs, staged changes, small blobs
+ *   blobs/    ab/<64 hex digits>: objects of 16 KiB and more, by their SHA-256
+ *   tmp/      what is not finished; emptied by the owner when it opens
+ *   sock      the owner's socket
+ */
+#ifndef TIDEMARK_EMBEDDED_FOLDER_H
+#define TIDEMARK_EMBEDDED_FOLDER_H
+
+#include "core/embedded/embedded.h"
+
+/* Makes the folder where mode says so, takes its lock, checks its format,
+ * makes what is missing of a new one and empties tmp/.
+ * lock_out   to be closed by the caller, last
+ * new_out    FORMAT is not there yet: fill the lake, then folder_finish()
+ * Errors: those of embedded_open(). */
+MUST_CHECK enum status folder_claim(const char *root, enum embedded_mode mode, int *lock_out,
+				    bool *new_out, struct err *err);
+MUST_CHECK enum status folder_finish(const char *root, struct err *err);
+
+#endif

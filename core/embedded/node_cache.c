@@ -1,0 +1,153 @@
+#include "core/embedded/node_cache.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Shards, so that readers on several threads seldom wait for each other. */
+#define SHARDS 8
+#define BUCKETS 1024 /* in a shard */
+
+struct item {
+	struct item *next_in_bucket;
+	struct item *newer;
+	struct item *older;
+	size_t len;
+	unsigned char id[32];
+	unsigned char data[];
+};
+
+struct shard {
+	pthread_mutex_t lock; /* guards all below */
+	struct item *buckets[BUCKETS];
+	struct item *newest;
+	struct item *oldest;
+	size_t used_bytes;
+};
+
+struct node_cache {
+	size_t shard_bytes;
+	struct shard shards[SHARDS];
+};
+
+struct node_cache *node_cache_new(size_t max_bytes)
+{
+	struct node_cache *cache = xcalloc(1, sizeof(*cache));
+
+	cache->shard_bytes = max_bytes / SHARDS;
+	for (size_t i = 0; i < SHARDS; i++)
+		pthread_mutex_init(&cache->shards[i].lock, NULL);
+	return cache;
+}
+
+void node_cache_free(struct node_cache *cache)
+{
+	if (!cache)
+		return;
+	for (size_t i = 0; i < SHARDS; i++) {
+		struct item *item = cache->shards[i].newest;
+
+		while (item) {
+			struct item *older = item->older;
+
+			free(item);
+			item = older;
+		}
+		pthread_mutex_destroy(&cache->shards[i].lock);
+	}
+	free(cache);
+}
+
+/* Ids are hashes: any of their bits will do. */
+static struct shard *shard_of(struct node_cache *cache, const unsigned char *id)
+{
+	return &cache->shards[id[0] % SHARDS];
+}
+
+static struct item **bucket_of(struct shard *shard, const unsigned char *id)
+{
+	return &shard->buckets[(id[1] | (size_t)id[2] << 8) % BUCKETS];
+}
+
+static struct item *find(struct shard *shard, const unsigned char *id)
+{
+	struct item *item = *bucket_of(shard, id);
+
+	while (item && memcmp(item->id, id, sizeof(item->id)) != 0)
+		item = item->next_in_bucket;
+	return item;
+}
+
+static void unlink_item(struct shard *shard, struct item *item)
+{
+	*(item->newer ? &item->newer->older : &shard->newest) = item->older;
+	*(item->older ? &item->older->newer : &shard->oldest) = item->newer;
+}
+
+static void link_newest(struct shard *shard, struct item *item)
+{
+	item->newer = NULL;
+	item->older = shard->newest;
+	*(shard->newest ? &shard->newest->newer : &shard->oldest) = item;
+	shard->newest = item;
+}
+
+static size_t weight(const struct item *item)
+{
+	return sizeof(*item) + item->len;
+}
+
+static void evict_oldest(struct shard *shard)
+{
+	struct item *item = shard->oldest;
+	struct item **link = bucket_of(shard, item->id);
+
+	while (*link != item)
+		link = &(*link)->next_in_bucket;
+	*link = item->next_in_bucket;
+	unlink_item(shard, item);
+	shard->used_bytes -= weight(item);
+	free(item);
+}
+
+bool node_cache_get(struct node_cache *cache, const unsigned char id[32], struct buf *out)
+{
+	struct shard *shard = shard_of(cache, id);
+	struct item *item;
+
+	pthread_mutex_lock(&shard->lock);
+	item = find(shard, id);
+	if (item) {
+		unlink_item(shard, item);
+		link_newest(shard, item);
+		buf_add(out, item->data, item->len);
+	}
+	pthread_mutex_unlock(&shard->lock);
+	return item != NULL;
+}
+
+void node_cache_put(struct node_cache *cache, const unsigned char id[32], const void *data,
+		    size_t len)
+{
+	struct shard *shard = shard_of(cache, id);
+	struct item *item;
+	struct item **bucket;
+
+	if (sizeof(*item) + len > cache->shard_bytes)
+		return;
+	pthread_mutex_lock(&shard->lock);
+	if (!find(shard, id)) {
+		item = xmalloc(sizeof(*item) + len);
+		item->len = len;
+		memcpy(item->id, id, sizeof(item->id));
+		memcpy(item->data, data, len);
+		bucket = bucket_of(shard, id);
+		item->next_in_bucket = *bucket;
+		*bucket = item;
+		link_newest(shard, item);
+		shard->used_bytes += weight(item);
+		while (shard->used_bytes > cache->shard_bytes)
+			evict_oldest(shard);
+	}
+	pthread_mutex_unlock(&shard->lock);
+}

@@ -1,0 +1,235 @@
+/* Reading objects' bytes. What is read from the beginning to the end is hashed
+ * on the way and compared with its name; copies in the kernel are not (fsck
+ * does that). */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/base/file.h"
+#include "core/embedded/store.h"
+
+#define COPY_STEP_BYTES (1u << 30)
+
+struct object {
+	struct lake_object base;
+	struct hash blob;
+	int fd; /* -1: in small */
+	struct buf small;
+	char *path; /* of the file, for messages */
+	struct hasher *hasher; /* of the first `hashed` bytes; NULL: given up */
+	uint64_t hashed;
+};
+
+char *embedded_blob_path(const struct embedded *e, const struct hash *blob)
+{
+	char hex[65];
+
+	hash_hex(blob, hex);
+	return xasprintf("%s/blobs/%.2s/%s", e->root, hex, hex);
+}
+
+static enum status damaged(const struct object *o, struct err *err)
+{
+	return err_set(err, ST_DAMAGED,
+		       "%s does not hold what was stored there; `tidemark fsck` names the objects "
+		       "that need it",
+		       o->path);
+}
+
+static enum status open_small(struct embedded *e, struct object *o, struct err *err)
+{
+	AUTO(buf_release) struct buf key = BUF_INIT;
+	struct hash found;
+	enum status st;
+
+	key_blob(&key, &o->blob);
+	st = db_get(e->db, &key, &o->small, err);
+	if (st == ST_NOT_FOUND)
+		return damaged(o, err);
+	if (st != ST_OK)
+		return st;
+	hash_of(buf_str(&o->small), o->small.len, &found);
+	return hash_equal(&found, &o->blob) && o->small.len == o->base.size ? ST_OK
+									    : damaged(o, err);
+}
+
+static enum status open_file(struct object *o, struct err *err)
+{
+	struct stat st;
+
+	o->fd = open(o->path, O_RDONLY | O_CLOEXEC);
+	if (o->fd < 0 && errno == ENOENT)
+		return err_set(err, ST_DAMAGED,
+			       "%s is missing; `tidemark fsck` names the objects that need it",
+			       o->path);
+	if (o->fd < 0 || fstat(o->fd, &st) < 0)
+		return err_errno(err, errno, "cannot open %s", o->path);
+	if ((uint64_t)st.st_size != o->base.size)
+		return damaged(o, err);
+	o->hasher = hasher_new();
+	return ST_OK;
+}
+
+/* The tree's entry of the path. */
+static enum status find(struct embedded *e, const struct lake_id *commit, const char *path,
+			struct entry *out, struct err *err)
+{
+	struct node_store store = embedded_nodes(e);
+	AUTO(buf_release) struct buf value = BUF_INIT;
+	struct hash root;
+	enum status st = embedded_tree(e, commit, &root, err);
+
+	if (st == ST_OK)
+		st = tree_lookup(&store, &root, path, &value, err);
+	if (st == ST_NOT_FOUND) {
+		char hex[LAKE_ID_SHORT_BYTES];
+
+		lake_id_short(commit, hex);
+		return err_set(err, st, "no '%s' at %s", path, hex);
+	}
+	return st == ST_OK ? entry_decode(value.data, value.len, out, err) : st;
+}
+
+enum status embedded_object_open(struct lake *lake, const struct lake_id *commit, const char *path,
+				 struct lake_object **out, struct err *err)
+{
+	struct embedded *e = embedded_of(lake);
+	struct entry entry = {.size = 0};
+	struct object *o;
+	enum status st = find(e, commit, path, &entry, err);
+
+	if (st != ST_OK)
+		return st;
+	o = xcalloc(1, sizeof(*o));
+	o->base.lake = lake;
+	o->base.size = entry.size;
+	o->blob = entry.blob;
+	o->fd = -1;
+	o->path = embedded_blob_path(e, &entry.blob);
+	entry_release(&entry);
+	st = o->base.size < BLOB_FILE_BYTES ? open_small(e, o, err) : open_file(o, err);
+	if (st != ST_OK) {
+		embedded_object_close(&o->base);
+		return err_wrap(err, st, "'%s'", path);
+	}
+	*out = &o->base;
+	return ST_OK;
+}
+
+/* A read that goes on where the last one ended is hashed; at the end it must
+ * come out. Any other order gives it up. */
+static enum status check(struct object *o, uint64_t offset, const void *data, size_t n,
+			 struct err *err)
+{
+	struct hash found;
+
+	if (!o->hasher)
+		return ST_OK;
+	if (offset == o->hashed) {
+		hasher_add(o->hasher, data, n);
+		o->hashed += n;
+		if (o->hashed < o->base.size)
+			return ST_OK;
+		hasher_finish(o->hasher, &found);
+	}
+	hasher_free(MOVE(o->hasher));
+	if (o->hashed == o->base.size && !hash_equal(&found, &o->blob))
+		return damaged(o, err);
+	return ST_OK;
+}
+
+enum status embedded_object_read(struct lake_object *object, uint64_t offset, void *data,
+				 size_t len, size_t *n_out, struct err *err)
+{
+	struct object *o = (struct object *)object;
+	uint64_t left = offset < object->size ? object->size - offset : 0;
+	size_t n = 0;
+	enum status st;
+
+	if (len > left)
+		len = (size_t)left;
+	if (o->fd < 0) {
+		if (len)
+			memcpy(data, o->small.data + offset, len);
+		*n_out = len;
+		return ST_OK;
+	}
+	st = fd_pread_all(o->fd, data, len, offset, &n, o->path, err);
+	if (st == ST_OK && n < len)
+		st = damaged(o, err);
+	if (st == ST_OK)
+		st = check(o, offset, data, n, err);
+	if (st == ST_OK)
+		*n_out = n;
+	return st;
+}
+
+/* What these say where the two files cannot be copied so. */
+static bool unsupported(int errnum)
+{
+	return errnum == EXDEV || errnum == EINVAL || errnum == ENOSYS || errnum == EOPNOTSUPP ||
+	       errnum == EBADF || errnum == EPERM || errnum == ETXTBSY;
+}
+
+/* Moves *offset on as far as the kernel copies by itself: shared extents where
+ * the file system has them, else without passing through this process. */
+static enum status copy_in_kernel(struct object *o, int fd, off_t *offset, struct err *err)
+{
+	bool by_range = true;
+
+	while ((uint64_t)*offset < o->base.size) {
+		uint64_t left = o->base.size - (uint64_t)*offset;
+		size_t step = left < COPY_STEP_BYTES ? (size_t)left : COPY_STEP_BYTES;
+		ssize_t n = by_range ? copy_file_range(o->fd, offset, fd, NULL, step, 0)
+				     : sendfile(fd, o->fd, offset, step);
+
+		if (n > 0 || (n < 0 && errno == EINTR))
+			continue;
+		if (n < 0 && !unsupported(errno))
+			return err_errno(err, errno, "cannot copy %s", o->path);
+		if (!by_range)
+			return ST_OK;
+		by_range = false;
+	}
+	return ST_OK;
+}
+
+enum status embedded_object_copy(struct lake_object *object, int fd, struct err *err)
+{
+	struct object *o = (struct object *)object;
+	const size_t step = 256u << 10;
+	AUTO(freep) char *data = NULL;
+	off_t offset = 0;
+	enum status st;
+
+	if (o->fd < 0)
+		return fd_write_all(fd, o->small.data, o->small.len, "the copy of an object", err);
+	st = copy_in_kernel(o, fd, &offset, err);
+	data = xmalloc(step);
+	while (st == ST_OK && (uint64_t)offset < object->size) {
+		size_t n = 0;
+
+		st = embedded_object_read(object, (uint64_t)offset, data, step, &n, err);
+		if (st == ST_OK)
+			st = fd_write_all(fd, data, n, "the copy of an object", err);
+		offset += (off_t)n;
+	}
+	return st;
+}
+
+void embedded_object_close(struct lake_object *object)
+{
+	struct object *o = (struct object *)object;
+
+	if (o->fd >= 0)
+		close(o->fd);
+	if (o->hasher)
+		hasher_free(o->hasher);
+	buf_release(&o->small);
+	free(o->path);
+	free(o);
+}

@@ -1,0 +1,144 @@
+/* The reflog: one entry for each move of a ref, by sequence number.
+ *
+ * An entry: kind (1 byte, 'b' or 't'), name, from (32), to (32), time
+ * (8 bytes, big-endian), committer, reason; a text is a varint of its length,
+ * then its bytes. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/embedded/store.h"
+
+static void add_text(struct buf *out, const char *text)
+{
+	size_t len = strlen(text);
+
+	buf_add_varint(out, len);
+	buf_add(out, text, len);
+}
+
+static bool take_text(struct bytes *in, char **out)
+{
+	const unsigned char *p;
+	uint64_t len;
+
+	if (!bytes_varint(in, &len) || len > bytes_left(in) || !bytes_take(in, (size_t)len, &p))
+		return false;
+	*out = xstrndup((const char *)p, (size_t)len);
+	return true;
+}
+
+static bool take_id(struct bytes *in, struct lake_id *out)
+{
+	const unsigned char *p;
+
+	if (!bytes_take(in, sizeof(out->bytes), &p))
+		return false;
+	memcpy(out->bytes, p, sizeof(out->bytes));
+	return true;
+}
+
+void embedded_reflog_add(struct db_batch *batch, const struct lake_reflog_entry *entry)
+{
+	AUTO(buf_release) struct buf key = BUF_INIT;
+	AUTO(buf_release) struct buf value = BUF_INIT;
+
+	buf_addc(&value, entry->kind == LAKE_BRANCH ? 'b' : 't');
+	add_text(&value, entry->name);
+	buf_add(&value, entry->from.bytes, sizeof(entry->from.bytes));
+	buf_add(&value, entry->to.bytes, sizeof(entry->to.bytes));
+	buf_add_be64(&value, (uint64_t)entry->time_ms);
+	add_text(&value, entry->committer);
+	add_text(&value, entry->reason);
+	key_reflog(&key, entry->sequence);
+	db_batch_put(batch, &key, value.data, value.len);
+	key_reflog_of(&key, entry->name);
+	buf_add_be64(&key, entry->sequence);
+	db_batch_put(batch, &key, "", 0);
+}
+
+static void entry_clear(struct lake_reflog_entry *e)
+{
+	free(e->name);
+	free(e->committer);
+	free(e->reason);
+}
+
+static enum status decode(uint64_t sequence, struct bytes in, struct lake_reflog_entry *out,
+			  struct err *err)
+{
+	struct lake_reflog_entry e = {.sequence = sequence};
+	const unsigned char *kind;
+	uint64_t time;
+
+	if (bytes_take(&in, 1, &kind) && take_text(&in, &e.name) && take_id(&in, &e.from) &&
+	    take_id(&in, &e.to) && bytes_be64(&in, &time) && take_text(&in, &e.committer) &&
+	    take_text(&in, &e.reason) && bytes_left(&in) == 0) {
+		e.kind = *kind == 'b' ? LAKE_BRANCH : LAKE_TAG;
+		e.time_ms = (int64_t)time;
+		*out = e;
+		return ST_OK;
+	}
+	entry_clear(&e);
+	return err_set(err, ST_DAMAGED, "reflog entry %llu cannot be read",
+		       (unsigned long long)sequence);
+}
+
+/* The entry that the iterator stands at; by way of the main record where it
+ * walks the index of one name. */
+static enum status entry_at(struct embedded *e, const struct db_iter *it, bool by_name,
+			    struct lake_reflog_entry *out, struct err *err)
+{
+	AUTO(buf_release) struct buf key = BUF_INIT;
+	AUTO(buf_release) struct buf value = BUF_INIT;
+	struct bytes k = db_iter_key(it);
+	uint64_t sequence;
+	enum status st;
+
+	if (bytes_left(&k) < 9)
+		return err_set(err, ST_DAMAGED, "a key of the reflog is too short");
+	k.p = k.end - 8;
+	if (!bytes_be64(&k, &sequence))
+		return err_set(err, ST_DAMAGED, "a key of the reflog is too short");
+	if (!by_name)
+		return decode(sequence, db_iter_value(it), out, err);
+	key_reflog(&key, sequence);
+	st = db_get(e->db, &key, &value, err);
+	if (st == ST_NOT_FOUND)
+		return err_set(err, ST_DAMAGED, "reflog entry %llu is missing",
+			       (unsigned long long)sequence);
+	return st == ST_OK ? decode(sequence, bytes_of(value.data, value.len), out, err) : st;
+}
+
+enum status embedded_reflog_read(struct lake *lake, const char *name, size_t limit,
+				 struct lake_reflog *out, struct err *err)
+{
+	struct embedded *e = embedded_of(lake);
+	AUTO(buf_release) struct buf prefix = BUF_INIT;
+	AUTO(db_iter_freep) struct db_iter *it = NULL;
+	struct lake_reflog log = {.items = NULL};
+	size_t cap = 0;
+	enum status st = ST_END;
+
+	if (name)
+		key_reflog_of(&prefix, name);
+	else
+		buf_addc(&prefix, 'l');
+	it = db_iter_new(e->db, &prefix);
+	while (limit == 0 || log.n < limit) {
+		struct lake_reflog_entry entry;
+
+		st = db_iter_prev(it, err);
+		if (st == ST_OK)
+			st = entry_at(e, it, name != NULL, &entry, err);
+		if (st != ST_OK)
+			break;
+		GROW(log.items, log.n, cap);
+		log.items[log.n++] = entry;
+	}
+	if (st != ST_END && st != ST_OK) {
+		lake_reflog_release(&log);
+		return st;
+	}
+	*out = log;
+	return ST_OK;
+}

@@ -1,0 +1,190 @@
+/* The embedded lake's state, and the functions that its files share. */
+#ifndef TIDEMARK_EMBEDDED_STORE_H
+#define TIDEMARK_EMBEDDED_STORE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "core/embedded/db.h"
+#include "core/embedded/keys.h"
+#include "core/embedded/node_cache.h"
+#include "core/embedded/sequence.h"
+#include "core/embedded/space.h"
+#include "core/lake_backend.h"
+#include "core/model/entry.h"
+#include "core/model/tree.h"
+
+#define BLOB_FOLDERS 256
+
+struct embedded {
+	struct lake base;
+	char *root;
+	char *committer;
+	struct clock *clock;
+	int lock_fd;
+	struct db *db;
+	struct node_cache *cache;
+	struct space space;
+
+	/* Makes reading refs and writing what depends on them one step. Held over
+	 * the synced write: the writes of a log are one after the other anyway. */
+	pthread_mutex_t moves;
+	struct sequence file; /* guarded by moves */
+	uint64_t sequence; /* of the last synced write; guarded by moves */
+
+	/* blobs/ */
+	atomic_uint_fast64_t next_temp;
+	atomic_bool folder_durable[BLOB_FOLDERS]; /* its name in blobs/ is on disk */
+	atomic_bool sync_failed; /* what is on disk is not known any more */
+};
+
+static inline struct embedded *embedded_of(struct lake *lake)
+{
+	return (struct embedded *)lake;
+}
+
+/* ---- trees and commits (commits.c) ---- */
+
+struct node_store embedded_nodes(struct embedded *e);
+struct commit_store embedded_commits(struct embedded *e);
+static inline struct hash tree_of(const struct commit *c)
+{
+	struct hash root;
+
+	__builtin_memcpy(root.bytes, c->public.tree.bytes, sizeof(root.bytes));
+	return root;
+}
+MUST_CHECK enum status embedded_commit_get(struct lake *lake, const struct lake_id *id,
+					   struct commit *out, struct err *err);
+/* The root of a commit's tree. */
+MUST_CHECK enum status embedded_tree(struct embedded *e, const struct lake_id *commit,
+				     struct hash *out, struct err *err);
+MUST_CHECK enum status embedded_commit_by_prefix(struct lake *lake, const char *prefix,
+						 struct lake_id *out, struct err *err);
+
+/* A commit to be made of a tree that is stored. */
+struct new_commit {
+	struct hash root;
+	const struct lake_id *parents;
+	size_t n_parents;
+	const char *message; /* NULL: "" */
+	const struct lake_meta *meta; /* NULL: none */
+};
+
+/* Stores it, unsynced, with the lake's committer and time. */
+MUST_CHECK enum status embedded_commit_make(struct embedded *e, const struct new_commit *from,
+					    struct lake_id *out, struct err *err);
+MUST_CHECK enum status embedded_txn_prepare(struct lake *lake, const struct lake_txn *txn,
+					    struct lake_id *out, struct err *err);
+
+/* ---- refs (refs.c) ---- */
+
+MUST_CHECK enum status embedded_ref_get(struct lake *lake, enum lake_ref_kind kind,
+					const char *name, struct lake_id *out, struct err *err);
+MUST_CHECK enum status embedded_refs_list(struct lake *lake, enum lake_ref_kind kind,
+					  struct lake_refs *out, struct err *err);
+MUST_CHECK enum status embedded_refs_move(struct lake *lake, const struct lake_move *moves,
+					  size_t n, const char *reason, struct err *err);
+MUST_CHECK enum status embedded_branch_protect(struct lake *lake, const char *branch,
+					       const char *by, struct err *err);
+MUST_CHECK enum status embedded_branch_protection(struct lake *lake, const char *branch,
+						  bool *protected_out, char **by_out,
+						  struct err *err);
+/* ST_PROTECTED, naming the connector, where the branch is protected; what: the
+ * thing refused, in words. */
+MUST_CHECK enum status embedded_refuse_protected(struct embedded *e, const char *branch,
+						 const char *what, struct err *err);
+
+/* With e->moves held: adds the moves and their reflog entries to the batch
+ * where all are as expected, else ST_CONFLICT. Uses a sequence number each. */
+MUST_CHECK enum status embedded_moves_add(struct embedded *e, struct db_batch *batch,
+					  const struct lake_move *moves, size_t n,
+					  const char *reason, struct err *err);
+/* With e->moves held, and e->sequence counted up by what is in the batch:
+ * writes the batch synced, with that number, and then SEQUENCE. */
+void embedded_write(struct embedded *e, struct db_batch *batch);
+
+/* ---- reflog (reflog.c) ---- */
+
+void embedded_reflog_add(struct db_batch *batch, const struct lake_reflog_entry *entry);
+MUST_CHECK enum status embedded_reflog_read(struct lake *lake, const char *name, size_t limit,
+					    struct lake_reflog *out, struct err *err);
+
+/* ---- uploads (upload.c) ---- */
+
+MUST_CHECK enum status embedded_upload_open(struct lake *lake, struct lake_upload **out,
+					    struct err *err);
+MUST_CHECK enum status embedded_upload_room(struct lake_upload *up, size_t min, struct err *err);
+MUST_CHECK enum status embedded_upload_finish(struct lake_upload *up, struct err *err);
+void embedded_upload_free(struct lake_upload *up);
+/* Gives the finished uploads their names in the store (NULL ones are passed
+ * over): files are durable under them on return, small ones are in the log. */
+MUST_CHECK enum status embedded_uploads_store(struct embedded *e, struct lake_upload *const *ups,
+					      size_t n, struct err *err);
+/* The entry of a finished upload, encoded. */
+void embedded_upload_entry(const struct lake_upload *up, const char *content_type,
+			   const struct lake_meta *meta, struct buf *out);
+
+/* Objects of so many bytes and more are files. */
+#define BLOB_FILE_BYTES 16384
+
+/* ---- reading (read.c) ---- */
+
+char *embedded_blob_path(const struct embedded *e, const struct hash *blob);
+MUST_CHECK enum status embedded_stat(struct lake *lake, const struct lake_id *commit,
+				     const char *path, struct lake_entry *out, struct err *err);
+MUST_CHECK enum status embedded_list_open(struct lake *lake, const struct lake_id *commit,
+					  const char *prefix, struct lake_list **out,
+					  struct err *err);
+MUST_CHECK enum status embedded_list_next(struct lake_list *list, struct lake_entry *out,
+					  struct err *err);
+MUST_CHECK enum status embedded_list_seek(struct lake_list *list, const char *key, struct err *err);
+void embedded_list_close(struct lake_list *list);
+MUST_CHECK enum status embedded_diff_open(struct lake *lake, const struct lake_id *a,
+					  const struct lake_id *b, const char *prefix,
+					  struct lake_diff **out, struct err *err);
+MUST_CHECK enum status embedded_diff_next(struct lake_diff *diff, struct lake_diff_entry *out,
+					  struct err *err);
+void embedded_diff_close(struct lake_diff *diff);
+
+/* ---- objects (object.c) ---- */
+
+MUST_CHECK enum status embedded_object_open(struct lake *lake, const struct lake_id *commit,
+					    const char *path, struct lake_object **out,
+					    struct err *err);
+MUST_CHECK enum status embedded_object_read(struct lake_object *object, uint64_t offset, void *data,
+					    size_t len, size_t *n_out, struct err *err);
+MUST_CHECK enum status embedded_object_copy(struct lake_object *object, int fd, struct err *err);
+void embedded_object_close(struct lake_object *object);
+
+/* ---- merge (merge.c) ---- */
+
+MUST_CHECK enum status embedded_merge_prepare(struct lake *lake, const struct lake_merge *merge,
+					      struct lake_id *out,
+					      struct lake_conflicts *conflicts_out,
+					      struct err *err);
+MUST_CHECK enum status embedded_revert_prepare(struct lake *lake, const struct lake_id *head,
+					       const struct lake_id *commits, size_t n,
+					       const char *message, struct lake_id *out,
+					       struct lake_conflicts *conflicts_out,
+					       struct err *err);
+
+/* ---- staged changes (staging.c) ---- */
+
+MUST_CHECK enum status embedded_stage_put(struct lake *lake, const char *branch, const char *path,
+					  struct lake_upload *up, const char *content_type,
+					  const struct lake_meta *meta, struct err *err);
+MUST_CHECK enum status embedded_stage_remove(struct lake *lake, const char *branch,
+					     const char *path, struct err *err);
+MUST_CHECK enum status embedded_stage_changes(struct lake *lake, const char *branch,
+					      struct lake_changes *out, struct err *err);
+MUST_CHECK enum status embedded_stage_commit(struct lake *lake, const char *branch,
+					     const char *message, const struct lake_meta *meta,
+					     struct lake_id *out, struct err *err);
+MUST_CHECK enum status embedded_stage_discard(struct lake *lake, const char *branch,
+					      struct err *err);
+/* With e->moves held: drops all staged changes of a branch that is deleted. */
+MUST_CHECK enum status embedded_stage_drop(struct embedded *e, struct db_batch *batch,
+					   const char *branch, struct err *err);
+
+#endif
