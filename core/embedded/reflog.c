@@ -7,25 +7,7 @@
 #include <string.h>
 
 #include "core/embedded/store.h"
-
-static void add_text(struct buf *out, const char *text)
-{
-	size_t len = strlen(text);
-
-	buf_add_varint(out, len);
-	buf_add(out, text, len);
-}
-
-static bool take_text(struct bytes *in, char **out)
-{
-	const unsigned char *p;
-	uint64_t len;
-
-	if (!bytes_varint(in, &len) || len > bytes_left(in) || !bytes_take(in, (size_t)len, &p))
-		return false;
-	*out = xstrndup((const char *)p, (size_t)len);
-	return true;
-}
+#include "core/model/text.h"
 
 static bool take_id(struct bytes *in, struct lake_id *out)
 {
@@ -43,12 +25,12 @@ void embedded_reflog_add(struct db_batch *batch, const struct lake_reflog_entry 
 	AUTO(buf_release) struct buf value = BUF_INIT;
 
 	buf_addc(&value, entry->kind == LAKE_BRANCH ? 'b' : 't');
-	add_text(&value, entry->name);
+	text_encode(entry->name, &value);
 	buf_add(&value, entry->from.bytes, sizeof(entry->from.bytes));
 	buf_add(&value, entry->to.bytes, sizeof(entry->to.bytes));
 	buf_add_be64(&value, (uint64_t)entry->time_ms);
-	add_text(&value, entry->committer);
-	add_text(&value, entry->reason);
+	text_encode(entry->committer, &value);
+	text_encode(entry->reason, &value);
 	key_reflog(&key, entry->sequence);
 	db_batch_put(batch, &key, value.data, value.len);
 	key_reflog_of(&key, entry->name);
@@ -70,9 +52,9 @@ static enum status decode(uint64_t sequence, struct bytes in, struct lake_reflog
 	const unsigned char *kind;
 	uint64_t time;
 
-	if (bytes_take(&in, 1, &kind) && take_text(&in, &e.name) && take_id(&in, &e.from) &&
-	    take_id(&in, &e.to) && bytes_be64(&in, &time) && take_text(&in, &e.committer) &&
-	    take_text(&in, &e.reason) && bytes_left(&in) == 0) {
+	if (bytes_take(&in, 1, &kind) && text_decode(&in, &e.name) && take_id(&in, &e.from) &&
+	    take_id(&in, &e.to) && bytes_be64(&in, &time) && text_decode(&in, &e.committer) &&
+	    text_decode(&in, &e.reason) && bytes_left(&in) == 0) {
 		e.kind = *kind == 'b' ? LAKE_BRANCH : LAKE_TAG;
 		e.time_ms = (int64_t)time;
 		*out = e;

@@ -1,0 +1,694 @@
+/* The embedded lake, beside what the suite for every backend asks of it
+ * (test_lake.c): its folder, its lock, what is on disk, what a damaged disk
+ * gives, and its staging under concurrency. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/base/file.h"
+#include "core/embedded/node_cache.h"
+#include "core/lake.h"
+#include "tests/lib/must.h"
+#include "tests/lib/tempdir.h"
+
+static const struct lake_options own = {.access = LAKE_OWN, .create = true, .committer = "tester"};
+
+static char *path_in(const char *dir, const char *name)
+{
+	return xasprintf("%s/%s", dir, name);
+}
+
+static struct lake *open_lake(const char *dir)
+{
+	struct lake *lake = NULL;
+
+	MUST(lake_open(dir, &own, &lake, &err));
+	return lake;
+}
+
+static struct lake_id head_of(struct lake *lake, const char *ref)
+{
+	struct lake_id id;
+
+	MUST(lake_resolve(lake, ref, &id, &err));
+	return id;
+}
+
+/* Bytes that differ from call to call by seed and are not compressible away. */
+static char *noise(size_t len, uint64_t seed)
+{
+	struct rng rng = rng_seeded(seed);
+	char *data = xmalloc(len);
+
+	for (size_t i = 0; i < len; i++)
+		data[i] = (char)rng_next(&rng);
+	return data;
+}
+
+static struct lake_id commit_bytes(struct lake *lake, const char *branch, const char *path,
+				   const void *data, size_t len)
+{
+	AUTO(lake_txn_freep) struct lake_txn *txn = NULL;
+	struct lake_id head = head_of(lake, branch);
+	struct lake_id id;
+
+	MUST(lake_txn_begin(lake, &head, &txn, &err));
+	MUST(lake_txn_put_bytes(txn, path, data, len, NULL, NULL, &err));
+	MUST(lake_txn_commit(txn, branch, &head, "test", &id, &err));
+	return id;
+}
+
+static void assert_content(struct lake *lake, const char *ref, const char *path, const void *data,
+			   size_t len)
+{
+	AUTO(buf_release) struct buf found = BUF_INIT;
+	struct lake_id id = head_of(lake, ref);
+
+	MUST(lake_read(lake, &id, path, len + 1, &found, &err));
+	assert_int_equal(found.len, len);
+	assert_memory_equal(buf_str(&found), data, len);
+}
+
+static size_t count_files(const char *dir)
+{
+	DIR *d = opendir(dir);
+	struct dirent *entry;
+	size_t n = 0;
+
+	assert_non_null(d);
+	while ((entry = readdir(d))) {
+		AUTO(freep) char *path = path_in(dir, entry->d_name);
+
+		if (entry->d_name[0] == '.')
+			continue;
+		n += entry->d_type == DT_DIR ? count_files(path) : 1;
+	}
+	closedir(d);
+	return n;
+}
+
+/* ---- the folder ---- */
+
+static void creates_and_reopens(void **state)
+{
+	AUTO(tempdir_remove) char *dir = tempdir_new();
+	AUTO(freep) char *deep = path_in(dir, "a/b/lake");
+	AUTO(freep) char *format = path_in(deep, "FORMAT");
+	AUTO(buf_release) struct buf text = BUF_INIT;
+	struct lake_commit first = {0};
+	struct lake_id before;
+	struct lake_id after;
+	struct lake *lake = open_lake(deep);
+	bool is_protected = false;
+
+	(void)state;
+	assert_true(lake_is_owner(lake));
+	before = head_of(lake, "main");
+	MUST(lake_commit_read(lake, &before, &first, &err));
+	assert_int_equal(first.n_parents, 0);
+	assert_int_equal(first.generation, 1);
+	assert_string_equal(first.committer, "tester");
+	lake_commit_release(&first);
+	MUST(lake_branch_protection(lake, "main", &is_protected, NULL, &err));
+	assert_true(is_protected);
+	lake_close(lake);
+	MUST(file_read(format, 100, &text, &err));
+	assert_string_equal(text.data, "tidemark lake 1\n");
+
+	lake = open_lake(deep);
+	after = head_of(lake, "main");
+	assert_true(lake_id_equal(&before, &after));
+	lake_close(lake);
+	MUST_SAY(ST_EXISTS, "already", lake_init(deep, &own, &err));
+}
+
+static void refuses_what_is_no_lake(void **state)
+{
+	AUTO(tempdir_remove) char *dir = tempdir_new();
+	AUTO(freep) char *missing = path_in(dir, "missing");
+	AUTO(freep) char *lake_dir = path_in(dir, "lake");
+	AUTO(freep) char *format = path_in(lake_dir, "FORMAT");
+	struct lake_options existing = {.access = LAKE_OWN};
+	struct lake *lake = NULL;
+
+	(void)state;
+	MUST_SAY(ST_NOT_FOUND, "init", lake_open(missing, &existing, &lake, &err));
+	MUST_SAY(ST_USAGE, "no lake", lake_open(dir, &existing, &lake, &err));
+	MUST_SAY(ST_USAGE, "s3", lake_open("s3://bucket/x", &existing, &lake, &err));
+	MUST(lake_init(lake_dir, &own, &err));
+	/* A folder with anything else in it is left alone. */
+	MUST_SAY(ST_USAGE, "'lake'", lake_open(dir, &own, &lake, &err));
+	assert_int_equal(count_files(dir), count_files(lake_dir));
+	MUST(file_replace(format, "tidemark lake 2\n", 16, &err));
+	MUST_SAY(ST_USAGE, "newer", lake_open(lake_dir, &own, &lake, &err));
+	MUST(file_replace(format, "tidemark lake\n", 14, &err));
+	MUST_BE(ST_USAGE, lake_open(lake_dir, &own, &lake, &err));
+	assert_null(lake);
+}
+
+static void has_one_owner(void **state)
+{
+	AUTO(tempdir_remove) char *dir = tempdir_new();
+	AUTO(freep) char *pid = xasprintf("process %ld", (long)getpid());
+	struct lake *lake = open_lake(dir);
+	struct lake *second = NULL;
+
+	(void)state;
+	MUST_SAY(ST_BUSY, pid, lake_open(dir, &own, &second, &err));
+	lake_close(lake);
+	second = open_lake(dir);
+	lake_close(second);
+}
+
+static void forgets_what_was_not_finished(void **state)
+{
+	AUTO(tempdir_remove) char *dir = tempdir_new();
+	AUTO(freep) char *tmp = path_in(dir, "tmp");
+	AUTO(freep) char *left = path_in(tmp, "upload-7");
+	AUTO(freep) char *data = noise(100000, 1);
+	struct lake *lake = open_lake(dir);
+	struct lake_upload *up = NULL;
+
+	(void)state;
+	MUST(lake_upload_open(lake, &up, &err));
+	MUST(lake_upload_write(up, data, 100000, &err));
+	assert_int_equal(count_files(tmp), 1);
+	lake_upload_free(up);
+	assert_int_equal(count_files(tmp), 0);
+	lake_close(lake);
+	MUST(file_replace(left, "x", 1, &err));
+	lake_close(open_lake(dir));
+	assert_int_equal(count_files(tmp), 0);
+}
+
+/* ---- objects ---- */
+
+/* Sizes around every step that the buffer and the small blobs' bound make. */
+static void keeps_objects_of_all_sizes(void **state)
+{
+	static const size_t sizes[] = {0,      1,       4095,    4096,    4097,   16383,
+				       16384,  16385,   32768,   65536,   65537,  524288,
+				       524289, 1048576, 1048577, 3000001, 5242880};
+	AUTO(tempdir_remove) char *dir = tempdir_new();
+	AUTO(freep) char *blobs = path_in(dir, "blobs");
+	AUTO(freep) char *data = noise(5242880, 2);
+	struct lake *lake = open_lake(dir);
+	size_t files = 0;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		char path[32];
+
+		snprintf(path, sizeof(path), "object-%zu", sizes[i]);
+		commit_bytes(lake, "main", path, data, sizes[i]);
+		assert_content(lake, "main", path, data, sizes[i]);
+		files += sizes[i] >= 16384;
+	}
+	assert_int_equal(count_files(blobs), files);
+	lake_close(lake);
+	lake = open_lake(dir);
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		char path[32];
+
+		snprintf(path, sizeof(path), "object-%zu", sizes[i]);
+		assert_content(lake, "main", path, data, sizes[i]);
+	}
+	lake_close(lake);
+}
+
+/* Written by random reserves, as the block writers do it. */
+static void takes_data_in_place(void **state)
+{
+	enum { TOTAL = 3 << 20 };
+	AUTO(tempdir_remove) char *dir = tempdir_new();
+	AUTO(freep) char *data = noise(TOTAL, 3);
+	struct lake *lake = open_lake(dir);
+
+	(void)state;
+	for (uint64_t seed = 0; seed < 20; seed++) {
+		AUTO(lake_txn_freep) struct lake_txn *txn = NULL;
+		struct rng rng = rng_seeded(seed);
+		struct lake_id head = head_of(lake, "main");
+		struct lake_upload *up = NULL;
+		struct lake_id id;
+		size_t total = (size_t)rng_below(&rng, seed < 10 ? 40000 : TOTAL);
+		size_t done = 0;
+
+		MUST(lake_upload_open(lake, &up, &err));
+		while (done < total) {
+			size_t min = (size_t)rng_below(&rng, seed % 2 ? 300 : 262145);
+			size_t room = 0;
+			size_t n;
+			void *to = NULL;
+
+			MUST(lake_upload_reserve(up, min, &to, &room, &err));
+			assert_true(room >= min && room > 0);
+			n = (size_t)rng_below(&rng, room + 1);
+			n = n < total - done ? n : total - done;
+			memcpy(to, data + done, n);
+			lake_upload_advance(up, n);
+			done += n;
+			assert_int_equal(lake_upload_size(up), done);
+		}
+		MUST(lake_upload_finish(up, &err));
+		assert_int_equal(lake_upload_size(up), total);
+		MUST(lake_txn_begin(lake, &head, &txn, &err));
+		MUST(lake_txn_put(txn, "x", up, NULL, NULL, &err));
+		MUST(lake_txn_commit(txn, "main", &head, "test", &id, &err));
+		assert_content(lake, "main", "x", data, total);
+	}
+	lake_close(lake);
+}
+
+static void stores_equal_content_once(void **state)
+{
+	AUTO(tempdir_remove) char *dir = tempdir_new();
+	AUTO(freep) char *blobs = path_in(dir, "blobs");
+	AUTO(freep) char *tmp = path_in(dir, "tmp");
+	AUTO(freep) char *data = noise(50000, 4);
+	struct lake *lake = open_lake(dir);
+
+	(void)state;
+	commit_bytes(lake, "main", "a", data, 50000);
+	commit_bytes(lake, "main", "b", data, 50000);
+	assert_int_equal(count_files(blobs), 1);
+	assert_int_equal(count_files(tmp), 0);
+	assert_content(lake, "main", "a", data, 50000);
+	lake_close(lake);
+}
+
+static void copies_objects_to_files(void **state)
+{
+	AUTO(tempdir_remove) char *dir = tempdir_new();
+	AUTO(tempdir_remove) char *out = tempdir_new();
+	AUTO(freep) char *target = path_in(out, "copy");
+	AUTO(freep) char *data = noise(200000, 5);
+	static const size_t sizes[] = {0, 100, 200000};
+	struct lake *lake = open_lake(dir);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		AUTO(lake_object_closep) struct lake_object *object = NULL;
+		AUTO(buf_release) struct buf found = BUF_INIT;
+		AUTO(closep) int fd = open(target, O_RDWR | O_CREAT | O_TRUNC, 0666);
+		struct lake_id id = commit_bytes(lake, "main", "x", data, sizes[i]);
+		int pipes[2];
+
+		MUST(lake_object_open(lake, &id, "x", &object, &err));
+		assert_int_equal(lake_object_size(object), sizes[i]);
+		MUST(lake_object_copy(object, fd, &err));
+		MUST(file_read(target, 1 << 20, &found, &err));
+		assert_int_equal(found.len, sizes[i]);
+		assert_memory_equal(buf_str(&found), data, sizes[i]);
+		if (sizes[i] < 60000) { /* what a pipe holds */
+			assert_int_equal(pipe(pipes), 0);
+			MUST(lake_object_copy(object, pipes[1], &err));
+			close(pipes[0]);
+			close(pipes[1]);
+		}
+	}
+	lake_close(lake);
+}
+
+static char *only_blob(const char *dir)
+{
+	AUTO(freep) char *cmd = xasprintf("find %s/blobs -type f", dir);
+	FILE *p = popen(cmd, "r");
+	char line[4096] = "";
+
+	assert_non_null(p);
+	assert_non_null(fgets(line, sizeof(line), p));
+	pclose(p);
+	line[strcspn(line, "\n")] = '\0';
+	return xstrdup(line);
+}
+
+static void finds_damaged_objects(void **state)
+{
+	AUTO(tempdir_remove) char *dir = tempdir_new();
+	AUTO(freep) char *data = noise(50000, 6);
+	AUTO(freep) char *blob = NULL;
+	AUTO(buf_release) struct buf found = BUF_INIT;
+	struct lake *lake = open_lake(dir);
+	struct lake_id id = commit_bytes(lake, "main", "a/b", data, 50000);
+
+	(void)state;
+	blob = only_blob(dir);
+	data[30000] ^= 1;
+	MUST(file_replace(blob, data, 50000, &err));
+	MUST_SAY(ST_DAMAGED, "does not hold", lake_read(lake, &id, "a/b", 100000, &found, &err));
+	MUST(file_replace(blob, data, 49999, &err));
+	MUST_SAY(ST_DAMAGED, "a/b", lake_read(lake, &id, "a/b", 100000, &found, &err));
+	assert_int_equal(unlink(blob), 0);
+	MUST_SAY(ST_DAMAGED, "missing", lake_read(lake, &id, "a/b", 100000, &found, &err));
+	/* Storing it again mends it. */
+	data[30000] ^= 1;
+	commit_bytes(lake, "main", "c", data, 50000);
+	assert_content(lake, "main", "a/b", data, 50000);
+	lake_close(lake);
+}
+
+/* ---- room ---- */
+
+static void stops_above_a_full_disk(void **state)
+{
+	AUTO(tempdir_remove) char *dir = tempdir_new();
+	struct lake_options greedy = own;
+	struct lake *lake = open_lake(dir);
+	struct lake_id head = head_of(lake, "main");
+	AUTO(freep) char *data = noise(100000, 7);
+	struct lake_upload *up = NULL;
+	struct lake_txn *txn = NULL;
+	struct lake_id id;
+	uint64_t room = 1;
+
+	(void)state;
+	commit_bytes(lake, "main", "before", data, 100000);
+	MUST(lake_free_bytes(lake, &room, &err));
+	assert_true(room > 0);
+	lake_close(lake);
+	greedy.reserve_bytes = UINT64_MAX / 2;
+	MUST(lake_open(dir, &greedy, &lake, &err));
+	MUST(lake_free_bytes(lake, &room, &err));
+	assert_int_equal(room, 0);
+	head = head_of(lake, "main");
+	assert_content(lake, "main", "before", data, 100000);
+	MUST(lake_upload_open(lake, &up, &err));
+	MUST_SAY(ST_NO_SPACE, "reserve", lake_upload_write(up, data, 100000, &err));
+	lake_upload_free(up);
+	MUST(lake_txn_begin(lake, &head, &txn, &err));
+	MUST_BE(ST_NO_SPACE, lake_txn_put_bytes(txn, "x", data, 10, NULL, NULL, &err));
+	MUST_BE(ST_NO_SPACE, lake_txn_prepare(txn, &id, &err));
+	lake_txn_free(txn);
+	lake_close(lake);
+}
+
+/* ---- the log and its outside witness ---- */
+
+static void copy_tree(const char *from, const char *to)
+{
+	AUTO(freep) char *cmd = xasprintf("rm -rf %s && cp -a %s %s", to, from, to);
+
+	assert_int_equal(system(cmd), 0);
+}
+
+static void finds_a_log_that_went_back(void **state)
+{
+	AUTO(tempdir_remove) char *dir = tempdir_new();
+	AUTO(freep) char *lake_dir = path_in(dir, "lake");
+	AUTO(freep) char *meta = path_in(lake_dir, "meta");
+	AUTO(freep) char *saved = path_in(dir, "saved");
+	AUTO(freep) char *sequence = path_in(lake_dir, "SEQUENCE");
+	struct lake *lake = open_lake(lake_dir);
+
+	(void)state;
+	commit_bytes(lake, "main", "a", "1", 1);
+	lake_close(lake);
+	copy_tree(meta, saved);
+	lake = open_lake(lake_dir);
+	commit_bytes(lake, "main", "a", "2", 1);
+	lake_close(lake);
+	copy_tree(saved, meta); /* a whole and consistent log, only too old */
+	lake = NULL;
+	MUST_SAY(ST_DAMAGED, "fsck", lake_open(lake_dir, &own, &lake, &err));
+	assert_int_equal(unlink(sequence), 0);
+	MUST_SAY(ST_DAMAGED, "SEQUENCE is missing", lake_open(lake_dir, &own, &lake, &err));
+	assert_null(lake);
+}
+
+/* The witness may lag, with either slot torn. */
+static void bears_a_torn_or_old_sequence(void **state)
+{
+	AUTO(tempdir_remove) char *dir = tempdir_new();
+	AUTO(freep) char *sequence = path_in(dir, "SEQUENCE");
+	AUTO(buf_release) struct buf old = BUF_INIT;
+	struct lake *lake = open_lake(dir);
+
+	(void)state;
+	MUST(file_read(sequence, 8192, &old, &err));
+	for (int i = 0; i < 5; i++)
+		commit_bytes(lake, "main", "a", &i, sizeof(i));
+	lake_close(lake);
+	MUST(file_replace(sequence, old.data, old.len, &err));
+	lake_close(open_lake(dir));
+	for (size_t slot = 0; slot < 2; slot++) {
+		AUTO(buf_release) struct buf torn = BUF_INIT;
+
+		lake = open_lake(dir);
+		commit_bytes(lake, "main", "b", &slot, sizeof(slot));
+		lake_close(lake);
+		MUST(file_read(sequence, 8192, &torn, &err));
+		memset(torn.data + slot * 4096, 0, 20);
+		MUST(file_replace(sequence, torn.data, torn.len, &err));
+		lake_close(open_lake(dir));
+		MUST(file_replace(sequence, torn.data, torn.len, &err));
+	}
+	memset(old.data, 0, old.len);
+	MUST(file_replace(sequence, old.data, old.len, &err));
+	MUST_SAY(ST_DAMAGED, "slots", lake_open(dir, &own, &lake, &err));
+}
+
+/* ---- staging ---- */
+
+static void stage(struct lake *lake, const char *branch, const char *path, const char *text)
+{
+	struct lake_upload *up = NULL;
+
+	MUST(lake_upload_open(lake, &up, &err));
+	MUST(lake_upload_write(up, text, strlen(text), &err));
+	MUST(lake_upload_finish(up, &err));
+	MUST(lake_stage_put(lake, branch, path, up, NULL, NULL, &err));
+}
+
+static void make_branch(struct lake *lake, const char *name)
+{
+	struct lake_move move = {.kind = LAKE_BRANCH, .name = name, .to = head_of(lake, "main")};
+
+	MUST(lake_refs_move(lake, &move, 1, "test", &err));
+}
+
+static void keeps_staged_changes_over_a_restart(void **state)
+{
+	AUTO(tempdir_remove) char *dir = tempdir_new();
+	AUTO(freep) char *large = noise(40000, 8);
+	struct lake *lake = open_lake(dir);
+	struct lake_upload *up = NULL;
+	struct lake_changes changes;
+	struct lake_id id;
+
+	(void)state;
+	make_branch(lake, "dev");
+	stage(lake, "dev", "small", "text");
+	MUST(lake_upload_open(lake, &up, &err));
+	MUST(lake_upload_write(up, large, 40000, &err));
+	MUST(lake_upload_finish(up, &err));
+	MUST(lake_stage_put(lake, "dev", "large", up, NULL, NULL, &err));
+	lake_close(lake);
+	lake = open_lake(dir);
+	MUST(lake_stage_changes(lake, "dev", &changes, &err));
+	assert_int_equal(changes.n, 2);
+	assert_string_equal(changes.items[0].path, "large");
+	assert_int_equal(changes.items[1].change, LAKE_ADDED);
+	lake_changes_release(&changes);
+	MUST(lake_stage_commit(lake, "dev", "m", NULL, &id, &err));
+	assert_content(lake, "dev", "large", large, 40000);
+	assert_content(lake, "dev", "small", "text", 4);
+	MUST_BE(ST_EMPTY, lake_stage_commit(lake, "dev", "m", NULL, &id, &err));
+	/* A deleted branch takes its staged changes and protection with it. */
+	stage(lake, "dev", "again", "x");
+	MUST(lake_branch_protect(lake, "dev", "orders", &err));
+	{
+		struct lake_move gone = {.kind = LAKE_BRANCH, .name = "dev", .expected = id};
+
+		MUST(lake_refs_move(lake, &gone, 1, "test", &err));
+	}
+	make_branch(lake, "dev");
+	MUST(lake_stage_changes(lake, "dev", &changes, &err));
+	assert_int_equal(changes.n, 0);
+	lake_changes_release(&changes);
+	stage(lake, "dev", "unprotected", "x");
+	lake_close(lake);
+}
+
+struct stager {
+	struct lake *lake;
+	int first;
+};
+
+enum { STAGED_EACH = 60 };
+
+static void *stage_many(void *arg)
+{
+	struct stager *s = arg;
+
+	for (int i = 0; i < STAGED_EACH; i++) {
+		char path[32];
+
+		snprintf(path, sizeof(path), "p/%04d", s->first + i);
+		stage(s->lake, "dev", path, path);
+	}
+	return NULL;
+}
+
+/* Commits run against puts: each put is in exactly one commit, none is lost. */
+static void loses_no_staged_change_to_a_commit(void **state)
+{
+	AUTO(tempdir_remove) char *dir = tempdir_new();
+	struct lake *lake = open_lake(dir);
+	struct stager stagers[2] = {{lake, 0}, {lake, 1000}};
+	pthread_t threads[2];
+	struct lake_id id;
+	unsigned found = 0;
+	struct err why = ERR_INIT;
+	struct lake_list *list = NULL;
+	enum status st = ST_OK;
+
+	(void)state;
+	make_branch(lake, "dev");
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, stage_many, &stagers[i]), 0);
+	for (int i = 0; i < 30; i++) {
+		st = lake_stage_commit(lake, "dev", "m", NULL, &id, &why);
+		assert_true(st == ST_OK || st == ST_EMPTY);
+	}
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	st = lake_stage_commit(lake, "dev", "m", NULL, &id, &why);
+	assert_true(st == ST_OK || st == ST_EMPTY);
+	id = head_of(lake, "dev");
+	MUST(lake_list_open(lake, &id, "p/", &list, &err));
+	for (;;) {
+		struct lake_entry entry;
+
+		st = lake_list_next(list, &entry, &why);
+		if (st != ST_OK)
+			break;
+		found++;
+		lake_entry_release(&entry);
+	}
+	assert_int_equal(st, ST_END);
+	assert_int_equal(found, 2 * STAGED_EACH);
+	lake_list_close(list);
+	lake_close(lake);
+}
+
+/* ---- concurrency of moves ---- */
+
+struct mover {
+	struct lake *lake;
+	int won;
+};
+
+static void *move_many(void *arg)
+{
+	struct mover *m = arg;
+
+	for (int done = 0; done < 40;) {
+		AUTO(lake_txn_freep) struct lake_txn *txn = NULL;
+		struct lake_id head = head_of(m->lake, "main");
+		struct err why = ERR_INIT;
+		struct lake_id id;
+		char path[32];
+		enum status st;
+
+		snprintf(path, sizeof(path), "%p-%d", (void *)m, done);
+		MUST(lake_txn_begin(m->lake, &head, &txn, &err));
+		MUST(lake_txn_put_bytes(txn, path, path, strlen(path), NULL, NULL, &err));
+		st = lake_txn_commit(txn, "main", &head, "race", &id, &why);
+		assert_true(st == ST_OK || st == ST_CONFLICT);
+		if (st == ST_OK) {
+			m->won++;
+			done++;
+		}
+	}
+	return NULL;
+}
+
+static void loses_no_commit_to_a_race(void **state)
+{
+	AUTO(tempdir_remove) char *dir = tempdir_new();
+	struct lake *lake = open_lake(dir);
+	struct mover movers[3] = {{lake, 0}, {lake, 0}, {lake, 0}};
+	pthread_t threads[3];
+	struct lake_commit head = {0};
+	struct lake_reflog log;
+	struct lake_id id;
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, move_many, &movers[i]), 0);
+	for (int i = 0; i < 3; i++)
+		pthread_join(threads[i], NULL);
+	id = head_of(lake, "main");
+	MUST(lake_commit_read(lake, &id, &head, &err));
+	assert_int_equal(head.generation, 1 + 3 * 40);
+	lake_commit_release(&head);
+	MUST(lake_reflog_read(lake, "main", 0, &log, &err));
+	assert_int_equal(log.n, 1 + 3 * 40);
+	lake_reflog_release(&log);
+	lake_close(lake);
+}
+
+/* ---- the cache ---- */
+
+static void cache_is_bounded(void **state)
+{
+	struct node_cache *cache = node_cache_new(64 << 10);
+	AUTO(buf_release) struct buf out = BUF_INIT;
+	unsigned char id[32] = {0};
+	char data[1000];
+	unsigned kept = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < 1000; i++) {
+		memset(data, (int)i, sizeof(data));
+		memcpy(id, &i, sizeof(i));
+		node_cache_put(cache, id, data, sizeof(data));
+		node_cache_put(cache, id, "other", 5); /* what is there stays */
+		buf_clear(&out);
+		assert_true(node_cache_get(cache, id, &out));
+		assert_int_equal(out.len, sizeof(data));
+		assert_memory_equal(out.data, data, sizeof(data));
+	}
+	for (unsigned i = 0; i < 1000; i++) {
+		memcpy(id, &i, sizeof(i));
+		kept += node_cache_get(cache, id, &out);
+	}
+	assert_true(kept > 30 && kept < 64);
+	node_cache_free(cache);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(creates_and_reopens),
+		cmocka_unit_test(refuses_what_is_no_lake),
+		cmocka_unit_test(has_one_owner),
+		cmocka_unit_test(forgets_what_was_not_finished),
+		cmocka_unit_test(keeps_objects_of_all_sizes),
+		cmocka_unit_test(takes_data_in_place),
+		cmocka_unit_test(stores_equal_content_once),
+		cmocka_unit_test(copies_objects_to_files),
+		cmocka_unit_test(finds_damaged_objects),
+		cmocka_unit_test(stops_above_a_full_disk),
+		cmocka_unit_test(finds_a_log_that_went_back),
+		cmocka_unit_test(bears_a_torn_or_old_sequence),
+		cmocka_unit_test(keeps_staged_changes_over_a_restart),
+		cmocka_unit_test(loses_no_staged_change_to_a_commit),
+		cmocka_unit_test(loses_no_commit_to_a_race),
+		cmocka_unit_test(cache_is_bounded),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

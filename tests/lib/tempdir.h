@@ -1,0 +1,12 @@
+/* A folder of its own for a test, removed at the end of it. */
+#ifndef TIDEMARK_TESTS_TEMPDIR_H
+#define TIDEMARK_TESTS_TEMPDIR_H
+
+#include "core/base/base.h"
+
+/* Makes one under $TIDEMARK_TEST_DIR, $TMPDIR or /tmp; the caller frees it. */
+char *tempdir_new(void);
+/* Removes the folder and frees its name; for AUTO. */
+void tempdir_remove(char **dir);
+
+#endif
