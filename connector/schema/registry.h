@@ -28,5 +28,9 @@ MUST_CHECK enum status registry_check(struct registry *r, struct err *err);
  * ST_UNREACHABLE no URL answers, 5xx, 429; ST_USAGE 401, 403. */
 MUST_CHECK enum status registry_schema(struct registry *r, int32_t id, const char **json_out,
 				       struct err *err);
+struct compiled_schema;
+/* The same schema, parsed and compiled, shared by all who ask. Same errors. */
+MUST_CHECK enum status registry_compiled(struct registry *r, int32_t id,
+					 const struct compiled_schema **out, struct err *err);
 
 #endif
