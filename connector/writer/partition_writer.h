@@ -82,6 +82,7 @@ struct poison {
 	const char *stage; /* "VALUE_CONVERTER", ... static */
 	const char *class_name; /* exception class, static:
 				   "org.apache.kafka.connect.errors.DataException" */
+	const char *component; /* class of what failed, static; NULL: not told */
 };
 
 /* Appends one record; offsets must ascend.

@@ -1,0 +1,140 @@
+#include "connector/writer/data_file.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void file_place_release(struct file_place *place)
+{
+	free(place->folder);
+	free(place->topic);
+}
+
+struct data_file *data_file_avro(struct lake *lake, const struct file_place *place,
+				 const struct compiled_schema *schema, enum file_codec codec,
+				 size_t block_bytes)
+{
+	struct data_file *f = xcalloc(1, sizeof(*f));
+
+	f->place = place;
+	f->schema = schema;
+	f->container = container_new(lake, schema->json, codec, block_bytes);
+	f->extension = "avro";
+	f->content_type = "application/avro";
+	f->runs = (struct offset_runs)OFFSET_RUNS_INIT;
+	return f;
+}
+
+struct data_file *data_file_lines(struct lake *lake, const struct file_place *place, bool json,
+				  enum file_codec codec)
+{
+	struct data_file *f = xcalloc(1, sizeof(*f));
+
+	f->place = place;
+	f->lines = line_file_new(lake, codec);
+	f->runs = (struct offset_runs)OFFSET_RUNS_INIT;
+	if (codec == CODEC_GZIP) {
+		f->extension = json ? "jsonl.gz" : "bin.gz";
+		f->content_type = "application/gzip";
+	} else if (codec == CODEC_ZSTANDARD) {
+		f->extension = json ? "jsonl.zst" : "bin.zst";
+		f->content_type = "application/zstd";
+	} else {
+		f->extension = json ? "jsonl" : "bin";
+		f->content_type = json ? "application/jsonl" : "application/octet-stream";
+	}
+	return f;
+}
+
+void data_file_free(struct data_file *f)
+{
+	if (!f)
+		return;
+	container_free(f->container);
+	line_file_free(f->lines);
+	offset_runs_release(&f->runs);
+	free(f->path);
+	free(f);
+}
+
+char *data_file_path(const struct data_file *f, int64_t first_offset)
+{
+	const struct file_place *p = f->place;
+	char generation[16] = "";
+
+	if (p->generation)
+		snprintf(generation, sizeof(generation), "+g%u", p->generation);
+	return xasprintf("%s/%s+%d+%010" PRId64 "%s.%s", p->folder, p->topic, p->partition,
+			 first_offset, generation, f->extension);
+}
+
+void data_file_begin(struct data_file *f, int64_t offset)
+{
+	f->path = data_file_path(f, offset);
+	f->first_offset = offset;
+	if (f->container)
+		container_begin(f->container, f->path);
+}
+
+enum status data_file_add_line(struct data_file *f, int64_t offset, const void *data, size_t len,
+			       struct err *err)
+{
+	enum status st;
+
+	if (!f->records)
+		data_file_begin(f, offset);
+	st = line_file_add(f->lines, data, len, err);
+	if (st == ST_OK)
+		data_file_count(f, offset);
+	return st;
+}
+
+uint64_t data_file_bytes(const struct data_file *f)
+{
+	return f->container ? container_bytes(f->container) : line_file_bytes(f->lines);
+}
+
+enum status data_file_finish(struct data_file *f, struct written_file *out, struct err *err)
+{
+	struct written_file file = {.content_type = f->content_type, .meta = LAKE_META_INIT};
+	char records[24];
+	enum status st = f->container ? container_finish(f->container, &file.upload, err)
+				      : line_file_finish(f->lines, &file.upload, err);
+
+	if (st != ST_OK)
+		return err_wrap(err, st, "file '%s'", f->path);
+	snprintf(records, sizeof(records), "%" PRIu64, f->records);
+	lake_meta_set(&file.meta, "tidemark.offsets", offset_runs_text(&f->runs));
+	lake_meta_set(&file.meta, "tidemark.records", records);
+	if (f->schema) {
+		lake_meta_set(&file.meta, "tidemark.schema", f->schema->name);
+		file.schema = xstrdup(f->schema->name);
+	}
+	file.path = MOVE(f->path);
+	file.first_offset = f->first_offset;
+	file.last_offset = f->last_offset;
+	file.records = f->records;
+	buf_clear(&f->runs.text);
+	f->records = 0;
+	*out = file;
+	return ST_OK;
+}
+
+void written_files_add(struct written_files *files, const struct written_file *file)
+{
+	GROW(files->items, files->n, files->cap);
+	files->items[files->n++] = *file;
+}
+
+void written_files_release(struct written_files *files)
+{
+	for (size_t i = 0; i < files->n; i++) {
+		struct written_file *f = &files->items[i];
+
+		free(f->path);
+		free(f->schema);
+		lake_upload_free(f->upload);
+		lake_meta_release(&f->meta);
+	}
+	free(files->items);
+	*files = (struct written_files){.items = NULL};
+}

@@ -1,0 +1,80 @@
+/* One file on its way into the lake, of whatever form: its rows, and what its
+ * metadata will say of them. Belongs to one thread. */
+#ifndef TIDEMARK_WRITER_DATA_FILE_H
+#define TIDEMARK_WRITER_DATA_FILE_H
+
+#include "connector/schema/compiled.h"
+#include "connector/writer/container.h"
+#include "connector/writer/line_file.h"
+#include "connector/writer/offset_runs.h"
+#include "connector/writer/partition_writer.h"
+
+/* Where the files of a partition go. Borrowed by its files. */
+struct file_place {
+	char *folder; /* "topics/orders/partition=0", no slash behind */
+	char *topic;
+	int32_t partition;
+	uint32_t generation;
+};
+
+void file_place_release(struct file_place *place);
+
+struct data_file {
+	const struct file_place *place;
+	const struct compiled_schema *schema; /* NULL: none. Borrowed */
+	struct container *container; /* one of the two */
+	struct line_file *lines;
+	const char *extension; /* static: "avro", "jsonl.gz" */
+	const char *content_type; /* static */
+	int64_t key; /* the caller's: what it finds the file by */
+	char *path; /* set with the first row */
+	struct offset_runs runs;
+	int64_t first_offset;
+	int64_t last_offset;
+	uint64_t records; /* 0: there is no file */
+};
+
+struct data_file *data_file_avro(struct lake *lake, const struct file_place *place,
+				 const struct compiled_schema *schema, enum file_codec codec,
+				 size_t block_bytes);
+/* Lines of JSON, or of anything. */
+struct data_file *data_file_lines(struct lake *lake, const struct file_place *place, bool json,
+				  enum file_codec codec);
+void data_file_free(struct data_file *f);
+
+/* The path of a file that begins at first_offset; the caller frees it. */
+char *data_file_path(const struct data_file *f, int64_t first_offset);
+void data_file_begin(struct data_file *f, int64_t offset);
+
+static inline void data_file_count(struct data_file *f, int64_t offset)
+{
+	f->last_offset = offset;
+	f->records++;
+	offset_runs_add(&f->runs, offset);
+}
+
+/* Makes a row of the first len bytes of container_room(f->container). */
+MUST_CHECK static inline enum status data_file_add_row(struct data_file *f, int64_t offset,
+						       size_t len, struct err *err)
+{
+	enum status st;
+
+	if (!f->records)
+		data_file_begin(f, offset);
+	st = container_add(f->container, len, err);
+	if (st == ST_OK)
+		data_file_count(f, offset);
+	return st;
+}
+
+MUST_CHECK enum status data_file_add_line(struct data_file *f, int64_t offset, const void *data,
+					  size_t len, struct err *err);
+uint64_t data_file_bytes(const struct data_file *f);
+/* Ends the file and describes it; there must be a record. The data_file is as
+ * new afterwards. */
+MUST_CHECK enum status data_file_finish(struct data_file *f, struct written_file *out,
+					struct err *err);
+/* Appends to files, whose memory it then is. */
+void written_files_add(struct written_files *files, const struct written_file *file);
+
+#endif

@@ -1,0 +1,59 @@
+/* The offsets of a file's rows as runs, both ends included:
+ * "1000-1040,1042,1044-1199". */
+#ifndef TIDEMARK_WRITER_OFFSET_RUNS_H
+#define TIDEMARK_WRITER_OFFSET_RUNS_H
+
+#include <assert.h>
+#include <inttypes.h>
+
+#include "core/base/buf.h"
+
+struct offset_runs {
+	struct buf text; /* the runs before the open one */
+	int64_t from; /* the open run; from > to: none */
+	int64_t to;
+};
+
+#define OFFSET_RUNS_INIT                                                                           \
+	{                                                                                          \
+		.text = BUF_INIT, .from = 0, .to = -1                                              \
+	}
+
+static inline void offset_runs_close(struct offset_runs *r)
+{
+	if (r->from > r->to)
+		return;
+	buf_addf(&r->text, "%s%" PRId64, r->text.len ? "," : "", r->from);
+	if (r->to > r->from)
+		buf_addf(&r->text, "-%" PRId64, r->to);
+	r->from = 0;
+	r->to = -1;
+}
+
+/* Offsets ascend. */
+static inline void offset_runs_add(struct offset_runs *r, int64_t offset)
+{
+	if (r->from <= r->to && offset == r->to + 1) {
+		r->to = offset;
+		return;
+	}
+	assert(offset > r->to || r->from > r->to);
+	offset_runs_close(r);
+	r->from = r->to = offset;
+}
+
+/* The text of all; valid until the next call. */
+static inline const char *offset_runs_text(struct offset_runs *r)
+{
+	offset_runs_close(r);
+	return buf_str(&r->text);
+}
+
+static inline void offset_runs_release(struct offset_runs *r)
+{
+	buf_release(&r->text);
+	r->from = 0;
+	r->to = -1;
+}
+
+#endif
