@@ -80,7 +80,7 @@ $(B)/%.o: %.c | $(B)/deps.stamp
 
 $(B)/libtidemark.a: $(lib-objects)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(AR) qcs $@ $^
 
 $(B)/tidemark: $(B)/$(main:.c=.o) $(B)/libtidemark.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)

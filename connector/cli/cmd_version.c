@@ -1,0 +1,108 @@
+/* version: this program's, and each library's that is in it. */
+#include <dlfcn.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "connector/cli/command.h"
+
+/* The libraries are asked by name, not by their headers, so that each stays
+ * named where it is used; a library that is not linked has no symbol. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wredundant-decls"
+extern const char *rd_kafka_version_str(void) __attribute__((weak));
+extern const char *curl_version(void) __attribute__((weak));
+extern const char *MHD_get_version(void) __attribute__((weak));
+extern const char *OpenSSL_version(int what) __attribute__((weak));
+extern const char *ZSTD_versionString(void) __attribute__((weak));
+extern const char *zlibVersion(void) __attribute__((weak));
+#pragma GCC diagnostic pop
+
+static const char *openssl_version(void)
+{
+	return OpenSSL_version(0);
+}
+
+/* Libraries that do not tell their version: it is in their file's name. */
+static char *version_by_file(const char *symbol)
+{
+	void *address = dlsym(RTLD_DEFAULT, symbol);
+	char path[PATH_MAX];
+	const char *so;
+	Dl_info info;
+
+	if (!address || !dladdr(address, &info) || !info.dli_fname ||
+	    !realpath(info.dli_fname, path))
+		return NULL;
+	so = strstr(path, ".so.");
+	return so ? xstrdup(so + 4) : NULL;
+}
+
+static json_t *libraries(void)
+{
+	const struct {
+		const char *name;
+		const char *(*version)(void);
+	} told[] = {
+		{"librdkafka", rd_kafka_version_str},
+		{"libcurl", curl_version},
+		{"libmicrohttpd", MHD_get_version},
+		{"openssl", OpenSSL_version ? openssl_version : NULL},
+		{"jansson", jansson_version_str},
+		{"zstd", ZSTD_versionString},
+		{"zlib", zlibVersion},
+	};
+	static const struct {
+		const char *name;
+		const char *symbol;
+	} filed[] = {
+		{"rocksdb", "rocksdb_open"},
+		{"avro", "avro_schema_from_json_length"},
+		{"snappy", "snappy_compress"},
+		{"jemalloc", "mallctl"},
+	};
+	json_t *object = json_object();
+
+	for (size_t i = 0; i < ARRAY_SIZE(told); i++)
+		if (told[i].version)
+			json_object_set_new(object, told[i].name, cli_json_text(told[i].version()));
+	for (size_t i = 0; i < ARRAY_SIZE(filed); i++) {
+		AUTO(freep) char *version = version_by_file(filed[i].symbol);
+
+		if (version)
+			json_object_set_new(object, filed[i].name, cli_json_text(version));
+	}
+	return object;
+}
+
+static enum status run(struct cli *cli, int n, char **args, struct err *err)
+{
+	AUTO(cli_args_release) struct cli_args none = {.n = 0};
+	const char *name;
+	json_t *versions;
+	json_t *version;
+	enum status st = cli_parse(cli, n, args, NULL, 0, 0, 0, &none, err);
+
+	if (st != ST_OK)
+		return st;
+	versions = libraries();
+	if (cli->json) {
+		cli_json_line(
+			json_pack("{s:s,s:o}", "version", TIDEMARK_VERSION, "libraries", versions));
+		return ST_OK;
+	}
+	puts("tidemark " TIDEMARK_VERSION);
+	json_object_foreach(versions, name, version)
+		printf("  %-14s %s\n", name, json_string_value(version));
+	json_decref(versions);
+	return ST_OK;
+}
+
+const struct command command_version = {
+	.name = "version",
+	.usage = "",
+	.summary = "prints this program's version, and each library's",
+	.help = "",
+	.run = run,
+};
