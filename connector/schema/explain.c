@@ -13,10 +13,16 @@ struct explainer {
 	struct err *err;
 };
 
+/* Of a longer path the end is shown. */
+#define PATH_SHOWN 300
+
 static enum status bad(struct explainer *x, const char *what)
 {
-	return err_set(x->err, ST_POISON, "%s: %s", x->path.len ? buf_str(&x->path) : "value",
-		       what);
+	const char *path = x->path.len ? buf_str(&x->path) : "value";
+	bool cut = x->path.len > PATH_SHOWN;
+
+	return err_set(x->err, ST_POISON, "%s%s: %s", cut ? "..." : "",
+		       cut ? path + x->path.len - PATH_SHOWN : path, what);
 }
 
 static void path_cut(struct explainer *x, size_t len)
