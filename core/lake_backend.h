@@ -187,6 +187,12 @@ struct lake_ops {
 	enum status (*free_bytes)(struct lake *lake, uint64_t *out, struct err *err);
 };
 
+/* In whose name this thread makes commits and moves refs: the lake's own
+ * committer, unless one was set for the thread (the socket's server does, for
+ * the time of a request). The text is borrowed. */
+void lake_committer_set(const char *committer); /* NULL: the lake's own */
+const char *lake_committer(const char *own);
+
 /* How lake.c and core/remote/ meet (lake_socket.c calls these):
  *
  * core/remote/client.h

@@ -159,7 +159,7 @@ enum status embedded_commit_make(struct embedded *e, const struct new_commit *fr
 		(struct lake_id *)xmemdup(from->parents, from->n_parents * sizeof(*from->parents));
 	c.public.n_parents = from->n_parents;
 	c.public.message = xstrdup(from->message ? from->message : "");
-	c.public.committer = xstrdup(e->committer);
+	c.public.committer = xstrdup(lake_committer(e->committer));
 	if (from->meta)
 		lake_meta_copy(&c.public.meta, from->meta);
 	st = commit_seal(&store, &c, e->clock->wall_ms(e->clock), &bytes, err);

@@ -142,7 +142,7 @@ enum status embedded_moves_add(struct embedded *e, struct db_batch *batch,
 						  .from = moves[i].expected,
 						  .to = moves[i].to,
 						  .time_ms = now_ms,
-						  .committer = e->committer,
+						  .committer = (char *)lake_committer(e->committer),
 						  .reason = (char *)reason};
 
 		embedded_reflog_add(batch, &entry);
