@@ -1,8 +1,11 @@
 #include "core/embedded/db.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <rocksdb/c.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/base/killpoint.h"
@@ -82,13 +85,36 @@ static rocksdb_options_t *options_new(bool create)
 	return o;
 }
 
+/* Every open begins a log file, and RocksDB forgets to delete those that
+ * nothing was written to: commands that only read would fill the folder. */
+static void drop_empty_logs(const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		size_t len = strlen(entry->d_name);
+		struct stat st;
+
+		if (len > 4 && strcmp(entry->d_name + len - 4, ".log") == 0 &&
+		    fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    S_ISREG(st.st_mode) && st.st_size == 0)
+			unlinkat(dirfd(dir), entry->d_name, 0);
+	}
+	if (dir)
+		closedir(dir);
+}
+
 enum status db_open(const char *path, bool create, struct db **out, struct err *err)
 {
 	AUTO(freep) char *what = xasprintf("cannot open the lake's metadata %s", path);
 	rocksdb_options_t *options = options_new(create);
 	char *text = NULL;
-	rocksdb_t *handle = rocksdb_open(options, path, &text);
+	rocksdb_t *handle;
 	struct db *db;
+
+	drop_empty_logs(path);
+	handle = rocksdb_open(options, path, &text);
 
 	if (text) {
 		rocksdb_options_destroy(options);
