@@ -534,9 +534,15 @@ static void *stage_many(void *arg)
 
 	for (int i = 0; i < STAGED_EACH; i++) {
 		char path[32];
+		char text[32];
 
 		snprintf(path, sizeof(path), "p/%04d", s->first + i);
 		stage(s->lake, "dev", path, path);
+		/* And one path again and again: a commit must not take the
+		 * newer for the older. */
+		snprintf(path, sizeof(path), "latest/%d", s->first);
+		snprintf(text, sizeof(text), "%d", i);
+		stage(s->lake, "dev", path, text);
 	}
 	return NULL;
 }
@@ -558,7 +564,7 @@ static void loses_no_staged_change_to_a_commit(void **state)
 	make_branch(lake, "dev");
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, stage_many, &stagers[i]), 0);
-	for (int i = 0; i < 30; i++) {
+	for (int i = 0; i < 100; i++) {
 		st = lake_stage_commit(lake, "dev", "m", NULL, &id, &why);
 		assert_true(st == ST_OK || st == ST_EMPTY);
 	}
@@ -579,6 +585,8 @@ static void loses_no_staged_change_to_a_commit(void **state)
 	}
 	assert_int_equal(st, ST_END);
 	assert_int_equal(found, 2 * STAGED_EACH);
+	assert_content(lake, "dev", "latest/0", "59", 2);
+	assert_content(lake, "dev", "latest/1000", "59", 2);
 	lake_list_close(list);
 	lake_close(lake);
 }

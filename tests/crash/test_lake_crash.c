@@ -1,0 +1,597 @@
+/* The embedded lake against kill -9 at every kill point, and against system
+ * calls that fail.
+ *
+ * A script of operations runs in a child. Its clock is its own, so that the
+ * ids of its commits are the same in every run, and the state after each step
+ * is known. For each kill point and each time it is passed, a child dies there;
+ * another then opens the lake, which must show the state before the step that
+ * was cut, or the state after it, and must take a new commit. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/base/file.h"
+#include "core/base/killpoint.h"
+#include "core/lake.h"
+#include "core/model/hash.h"
+#include "tests/lib/child.h"
+#include "tests/lib/lake_state.h"
+#include "tests/lib/tempdir.h"
+
+/* ---- system calls that fail ----
+ *
+ * TIDEMARK_FAIL_CALL=NAME:N:ERRNO makes the N-th call of that name fail, of
+ * those that are about a file outside meta/ (RocksDB has its own tests). */
+
+static struct {
+	bool initialised;
+	char name[32];
+	long countdown;
+	int errnum;
+} fault;
+
+static void fault_initialise(void)
+{
+	const char *env = getenv("TIDEMARK_FAIL_CALL");
+
+	fault.initialised = true;
+	if (env)
+		sscanf(env, "%31[a-z]:%ld:%d", fault.name, &fault.countdown, &fault.errnum);
+}
+
+/* Is this the call that is to fail? errno is set then. */
+static bool fails(const char *name, const char *path)
+{
+	if (!fault.initialised)
+		fault_initialise();
+	if (fault.countdown <= 0 || strcmp(name, fault.name) != 0 ||
+	    !strstr(path, "tidemark-test") || strstr(path, "/meta"))
+		return false;
+	if (--fault.countdown > 0)
+		return false;
+	errno = fault.errnum;
+	return true;
+}
+
+static bool fails_fd(const char *name, int fd)
+{
+	char link[64];
+	char path[4096];
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, path, sizeof(path) - 1);
+	if (n < 0)
+		return false;
+	path[n] = '\0';
+	return fails(name, path);
+}
+
+ssize_t write(int fd, const void *data, size_t len)
+{
+	return fails_fd("write", fd) ? -1 : syscall(SYS_write, fd, data, len);
+}
+
+ssize_t pwrite(int fd, const void *data, size_t len, off_t offset)
+{
+	return fails_fd("pwrite", fd) ? -1 : syscall(SYS_pwrite64, fd, data, len, offset);
+}
+
+int fdatasync(int fd)
+{
+	return fails_fd("fdatasync", fd) ? -1 : (int)syscall(SYS_fdatasync, fd);
+}
+
+int fsync(int fd)
+{
+	return fails_fd("fsync", fd) ? -1 : (int)syscall(SYS_fsync, fd);
+}
+
+int rename(const char *from, const char *to)
+{
+	return fails("rename", from) ? -1 : (int)syscall(SYS_rename, from, to);
+}
+
+int mkdir(const char *path, mode_t mode)
+{
+	return fails("mkdir", path) ? -1 : (int)syscall(SYS_mkdir, path, mode);
+}
+
+/* ---- the script ---- */
+
+static int64_t tick_wall(struct clock *c)
+{
+	static int64_t now = 1700000000000;
+
+	(void)c;
+	return now++;
+}
+
+static int64_t tick_mono(struct clock *c)
+{
+	(void)c;
+	return 0;
+}
+
+static void no_sleep(struct clock *c, int64_t ms)
+{
+	(void)c;
+	(void)ms;
+}
+
+static struct clock ticks = {.wall_ms = tick_wall, .mono_us = tick_mono, .sleep_ms = no_sleep};
+
+static const struct lake_options options = {
+	.access = LAKE_OWN, .create = true, .clock = &ticks, .committer = "script"};
+
+/* Steps return a status; the child stops at the first that fails. */
+struct script {
+	const char *dir;
+	struct lake *lake;
+	struct err err;
+};
+
+static void fill(char *data, size_t len, unsigned seed)
+{
+	struct rng rng = rng_seeded(seed);
+
+	for (size_t i = 0; i < len; i++)
+		data[i] = (char)rng_next(&rng);
+}
+
+static enum status upload(struct script *s, size_t len, unsigned seed, struct lake_upload **out)
+{
+	AUTO(freep) char *data = xmalloc(len + 1);
+	AUTO(lake_upload_freep) struct lake_upload *up = NULL;
+	enum status st = lake_upload_open(s->lake, &up, &s->err);
+
+	fill(data, len, seed);
+	if (st == ST_OK)
+		st = lake_upload_write(up, data, len, &s->err);
+	if (st == ST_OK)
+		st = lake_upload_finish(up, &s->err);
+	if (st == ST_OK)
+		*out = MOVE(up);
+	return st;
+}
+
+static enum status put(struct script *s, struct lake_txn *txn, const char *path, size_t len,
+		       unsigned seed)
+{
+	AUTO(lake_upload_freep) struct lake_upload *up = NULL;
+	enum status st = upload(s, len, seed, &up);
+
+	if (st == ST_OK)
+		st = lake_txn_put(txn, path, up, "x/y", NULL, &s->err);
+	if (st == ST_OK)
+		(void)MOVE(up);
+	return st;
+}
+
+static enum status step_open(struct script *s)
+{
+	return lake_open(s->dir, &options, &s->lake, &s->err);
+}
+
+static enum status step_commit(struct script *s)
+{
+	AUTO(lake_txn_freep) struct lake_txn *txn = NULL;
+	struct lake_id head;
+	struct lake_id id;
+	enum status st = lake_resolve(s->lake, "main", &head, &s->err);
+
+	if (st == ST_OK)
+		st = lake_txn_begin(s->lake, &head, &txn, &s->err);
+	if (st == ST_OK)
+		st = put(s, txn, "data/small", 100, 1);
+	if (st == ST_OK)
+		st = put(s, txn, "data/large", 700000, 2);
+	if (st == ST_OK)
+		st = put(s, txn, "data/middle", 20000, 3);
+	if (st != ST_OK)
+		return st;
+	lake_txn_set_meta(txn, "tidemark.offsets", "{\"t\":{\"0\":3}}");
+	return lake_txn_commit(txn, "main", &head, "script", &id, &s->err);
+}
+
+static enum status step_branches(struct script *s)
+{
+	struct lake_move moves[] = {
+		{.kind = LAKE_BRANCH, .name = "dev"},
+		{.kind = LAKE_TAG, .name = "v1"},
+	};
+	enum status st = lake_resolve(s->lake, "main", &moves[0].to, &s->err);
+
+	moves[1].to = moves[0].to;
+	return st == ST_OK ? lake_refs_move(s->lake, moves, 2, "script", &s->err) : st;
+}
+
+static enum status stage(struct script *s, const char *path, size_t len, unsigned seed)
+{
+	AUTO(lake_upload_freep) struct lake_upload *up = NULL;
+	enum status st = upload(s, len, seed, &up);
+
+	if (st == ST_OK)
+		st = lake_stage_put(s->lake, "dev", path, up, NULL, NULL, &s->err);
+	if (st == ST_OK)
+		(void)MOVE(up);
+	return st;
+}
+
+static enum status step_stage_small(struct script *s)
+{
+	return stage(s, "staged/small", 10, 4);
+}
+
+static enum status step_stage_large(struct script *s)
+{
+	return stage(s, "staged/large", 100000, 5);
+}
+
+static enum status step_stage_equal(struct script *s)
+{
+	return stage(s, "staged/equal", 100000, 5);
+}
+
+static enum status step_stage_remove(struct script *s)
+{
+	return lake_stage_remove(s->lake, "dev", "data/middle", &s->err);
+}
+
+static enum status step_stage_commit(struct script *s)
+{
+	struct lake_id id;
+
+	return lake_stage_commit(s->lake, "dev", "staged", NULL, &id, &s->err);
+}
+
+/* A publish: two branches move as one. */
+static enum status step_merge(struct script *s)
+{
+	struct lake_merge merge = {.message = "merge"};
+	struct lake_move moves[] = {
+		{.kind = LAKE_BRANCH, .name = "main"},
+		{.kind = LAKE_BRANCH, .name = "published"},
+	};
+	enum status st = lake_resolve(s->lake, "dev", &merge.source, &s->err);
+
+	if (st == ST_OK)
+		st = lake_resolve(s->lake, "main", &merge.dest, &s->err);
+	if (st == ST_OK)
+		st = lake_merge_prepare(s->lake, &merge, &moves[0].to, NULL, &s->err);
+	moves[0].expected = merge.dest;
+	moves[1].to = moves[0].to;
+	return st == ST_OK ? lake_refs_move(s->lake, moves, 2, "publish", &s->err) : st;
+}
+
+static enum status step_protect(struct script *s)
+{
+	return lake_branch_protect(s->lake, "published", "orders", &s->err);
+}
+
+static enum status step_revert(struct script *s)
+{
+	struct lake_move move = {.kind = LAKE_BRANCH, .name = "main"};
+	enum status st = lake_resolve(s->lake, "main", &move.expected, &s->err);
+
+	if (st == ST_OK)
+		st = lake_revert_prepare(s->lake, &move.expected, &move.expected, 1, "revert",
+					 &move.to, NULL, &s->err);
+	return st == ST_OK ? lake_refs_move(s->lake, &move, 1, "revert", &s->err) : st;
+}
+
+static enum status step_stage_again(struct script *s)
+{
+	return stage(s, "staged/again", 50, 6);
+}
+
+static enum status step_delete(struct script *s)
+{
+	struct lake_move move = {.kind = LAKE_BRANCH, .name = "dev"};
+	enum status st = lake_resolve(s->lake, "dev", &move.expected, &s->err);
+
+	return st == ST_OK ? lake_refs_move(s->lake, &move, 1, "deleted", &s->err) : st;
+}
+
+static enum status (*const steps[])(struct script *s) = {
+	step_open,        step_commit,       step_branches,     step_stage_small, step_stage_large,
+	step_stage_equal, step_stage_remove, step_stage_commit, step_merge,       step_protect,
+	step_revert,      step_stage_again,  step_delete,
+};
+
+/* ---- children ---- */
+
+static int write_progress(const char *file, size_t step)
+{
+	int fd = open(file, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+	char text[32];
+	int n = snprintf(text, sizeof(text), "%zu", step);
+	bool ok = fd >= 0 && syscall(SYS_write, fd, text, n) == n;
+
+	if (fd >= 0)
+		close(fd);
+	return ok ? 0 : 1;
+}
+
+/* Runs the steps below `until`; writes the number of the running one to
+ * PROGRESS, so that the parent knows where a killed child was. Exit code 42: a
+ * step failed. */
+static int child_script(const char *dir, const char *progress, size_t until)
+{
+	struct script s = {.dir = dir, .err = ERR_INIT};
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < until; i++) {
+		rc = write_progress(progress, i);
+		if (rc == 0 && steps[i](&s) != ST_OK) {
+			printf("%s\n", s.err.text);
+			rc = 42;
+		}
+	}
+	lake_close(s.lake);
+	return rc;
+}
+
+/* Every file under blobs/ must hold what its name says. */
+static int check_blobs(const char *dir)
+{
+	DIR *d = opendir(dir);
+	struct dirent *entry;
+	int rc = 0;
+
+	while (d && rc == 0 && (entry = readdir(d))) {
+		AUTO(freep) char *path = xasprintf("%s/%s", dir, entry->d_name);
+		AUTO(buf_release) struct buf data = BUF_INIT;
+		struct hash sum;
+		char hex[65];
+
+		if (entry->d_name[0] == '.')
+			continue;
+		if (entry->d_type == DT_DIR) {
+			rc = check_blobs(path);
+			continue;
+		}
+		if (file_read(path, 1u << 30, &data, NULL) != ST_OK)
+			rc = 1;
+		hash_of(buf_str(&data), data.len, &sum);
+		hash_hex(&sum, hex);
+		if (rc == 0 && strcmp(hex, entry->d_name) != 0) {
+			printf("torn blob %s\n", path);
+			rc = 1;
+		}
+	}
+	if (d)
+		closedir(d);
+	return rc;
+}
+
+/* Prints the lake's state, then proves that it takes a commit. */
+static int child_state(const char *dir, bool writes)
+{
+	AUTO(freep) char *blobs = xasprintf("%s/blobs", dir);
+	AUTO(freep) char *tmp = xasprintf("%s/tmp", dir);
+	AUTO(buf_release) struct buf text = BUF_INIT;
+	struct script s = {.dir = dir, .err = ERR_INIT};
+	enum status st = step_open(&s);
+	int rc = check_blobs(blobs);
+
+	if (st == ST_OK)
+		st = lake_state(s.lake, &text, &s.err);
+	if (st == ST_OK && rmdir(tmp) != 0) /* empty, so this deletes it */
+		st = err_set(&s.err, ST_FAILED, "tmp/ is not empty");
+	if (mkdir(tmp, 0777) < 0 && errno != EEXIST)
+		st = ST_IO;
+	printf("%s", buf_str(&text));
+	if (st == ST_OK && writes)
+		st = step_commit(&s);
+	if (st != ST_OK)
+		printf("after the crash: %s\n", s.err.text);
+	lake_close(s.lake);
+	return st == ST_OK ? rc : 43;
+}
+
+/* ---- the parent ---- */
+
+static int run_script(const char *dir, const char *progress, size_t until, const char *env,
+		      struct buf *out)
+{
+	AUTO(freep) char *n = xasprintf("%zu", until);
+	const char *argv[] = {"script", dir, progress, n, NULL};
+	const char *envs[] = {env, NULL};
+
+	return child_run(argv, env ? envs : NULL, out);
+}
+
+static void get_state(const char *dir, bool writes, struct buf *out)
+{
+	const char *argv[] = {writes ? "state+" : "state", dir, NULL};
+	int rc = child_run(argv, NULL, out);
+
+	if (!WIFEXITED(rc) || WEXITSTATUS(rc) != 0)
+		fail_msg("the lake does not open as it should (%x): %s", rc, buf_str(out));
+}
+
+/* states[i]: after the steps below i + 1. */
+static struct buf states[ARRAY_SIZE(steps)];
+
+static int make_states(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		AUTO(tempdir_remove) char *dir = tempdir_new();
+		AUTO(freep) char *lake = xasprintf("%s/lake", dir);
+		AUTO(freep) char *progress = xasprintf("%s/progress", dir);
+		AUTO(buf_release) struct buf out = BUF_INIT;
+		int rc = run_script(lake, progress, i + 1, NULL, &out);
+
+		if (rc != 0)
+			fail_msg("step %zu: %x: %s", i, rc, buf_str(&out));
+		get_state(lake, false, &states[i]);
+		if (i > 0)
+			assert_string_not_equal(states[i].data, states[i - 1].data);
+	}
+	return 0;
+}
+
+static int free_states(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++)
+		buf_release(&states[i]);
+	return 0;
+}
+
+static size_t read_progress(const char *file)
+{
+	AUTO(buf_release) struct buf text = BUF_INIT;
+
+	if (file_read(file, 100, &text, NULL) != ST_OK)
+		return 0;
+	return (size_t)atol(buf_str(&text));
+}
+
+/* The lake must be where it was before the step that was cut, or after it. A
+ * lake that was cut while it was made is made by whoever opens it. */
+static void check_state(const char *dir, const char *progress, const char *what)
+{
+	AUTO(buf_release) struct buf found = BUF_INIT;
+	size_t step = read_progress(progress);
+
+	get_state(dir, true, &found);
+	if (strcmp(buf_str(&found), states[step].data) != 0 &&
+	    (step == 0 || strcmp(buf_str(&found), states[step - 1].data) != 0))
+		fail_msg("%s, step %zu: between before and after:\n%s\n--- before\n%s--- after\n%s",
+			 what, step, buf_str(&found), step ? states[step - 1].data : "",
+			 states[step].data);
+}
+
+/* The kill points that a whole run passes, in order, with repeats. */
+static void list_points(struct buf *out)
+{
+	AUTO(tempdir_remove) char *dir = tempdir_new();
+	AUTO(freep) char *lake = xasprintf("%s/lake", dir);
+	AUTO(freep) char *progress = xasprintf("%s/progress", dir);
+	AUTO(freep) char *trace = xasprintf("%s/trace", dir);
+	AUTO(freep) char *env = xasprintf("TIDEMARK_KILL_TRACE=%s", trace);
+
+	assert_int_equal(run_script(lake, progress, ARRAY_SIZE(steps), env, NULL), 0);
+	assert_int_equal(file_read(trace, 1 << 20, out, NULL), ST_OK);
+}
+
+static void survives_a_kill_at_every_point(void **state)
+{
+	AUTO(buf_release) struct buf trace = BUF_INIT;
+	char *seen[256];
+	size_t n_seen = 0;
+	char *save = NULL;
+
+	(void)state;
+	list_points(&trace);
+	for (char *name = strtok_r(trace.data, "\n", &save); name;
+	     name = strtok_r(NULL, "\n", &save)) {
+		AUTO(tempdir_remove) char *dir = tempdir_new();
+		AUTO(freep) char *lake = xasprintf("%s/lake", dir);
+		AUTO(freep) char *progress = xasprintf("%s/progress", dir);
+		AUTO(freep) char *env = NULL;
+		unsigned times = 1;
+		int rc;
+
+		for (size_t i = 0; i < n_seen; i++)
+			times += strcmp(seen[i], name) == 0;
+		assert_true(n_seen < ARRAY_SIZE(seen));
+		seen[n_seen++] = name;
+		env = xasprintf("TIDEMARK_KILL_AT=%s:%u", name, times);
+		rc = run_script(lake, progress, ARRAY_SIZE(steps), env, NULL);
+		if (!WIFSIGNALED(rc) || WTERMSIG(rc) != SIGKILL)
+			fail_msg("%s: was not killed (%x)", env, rc);
+		check_state(lake, progress, env);
+	}
+	assert_true(n_seen > 60);
+}
+
+/* Every call fails once, with two reasons. The step reports it, or the process
+ * ends with the reason; what is there afterwards is before or after. */
+static void survives_a_failure_of_every_call(void **state)
+{
+	static const char *const calls[] = {"write", "pwrite", "fdatasync",
+					    "fsync", "rename", "mkdir"};
+	static const int errnums[] = {EIO, ENOSPC};
+	unsigned failed = 0;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(calls) * ARRAY_SIZE(errnums); i++) {
+		for (unsigned n = 1;; n++) {
+			AUTO(tempdir_remove) char *dir = tempdir_new();
+			AUTO(freep) char *lake = xasprintf("%s/lake", dir);
+			AUTO(freep) char *progress = xasprintf("%s/progress", dir);
+			AUTO(freep)
+			char *env = xasprintf("TIDEMARK_FAIL_CALL=%s:%u:%d", calls[i / 2], n,
+					      errnums[i % 2]);
+			AUTO(buf_release) struct buf out = BUF_INIT;
+			int rc = run_script(lake, progress, ARRAY_SIZE(steps), env, &out);
+
+			if (rc == 0)
+				break; /* there is no n-th call */
+			if (!WIFEXITED(rc) || (WEXITSTATUS(rc) != 42 && WEXITSTATUS(rc) != 1))
+				fail_msg("%s: %x: %s", env, rc, buf_str(&out));
+			check_state(lake, progress, env);
+			failed++;
+		}
+	}
+	assert_true(failed > 60);
+}
+
+/* A file system that refuses O_DIRECT says EINVAL to the first such write. */
+static void goes_on_without_direct_writes(void **state)
+{
+	unsigned went_on = 0;
+
+	(void)state;
+	for (unsigned n = 1; n <= 3; n++) {
+		AUTO(tempdir_remove) char *dir = tempdir_new();
+		AUTO(freep) char *lake = xasprintf("%s/lake", dir);
+		AUTO(freep) char *progress = xasprintf("%s/progress", dir);
+		AUTO(freep) char *env = xasprintf("TIDEMARK_FAIL_CALL=write:%u:%d", n + 1, EINVAL);
+		AUTO(buf_release) struct buf out = BUF_INIT;
+		AUTO(buf_release) struct buf found = BUF_INIT;
+		int rc = run_script(lake, progress, 2, env, &out);
+
+		/* Some of the writes are not O_DIRECT: those must fail. */
+		if (rc != 0) {
+			check_state(lake, progress, env);
+			continue;
+		}
+		get_state(lake, false, &found);
+		assert_string_equal(buf_str(&found), states[1].data);
+		went_on++;
+	}
+	assert_true(went_on > 0);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(survives_a_kill_at_every_point),
+		cmocka_unit_test(survives_a_failure_of_every_call),
+		cmocka_unit_test(goes_on_without_direct_writes),
+	};
+
+	if (argc == 5 && strcmp(argv[1], "script") == 0)
+		return child_script(argv[2], argv[3], (size_t)atol(argv[4]));
+	if (argc == 3 && strncmp(argv[1], "state", 5) == 0)
+		return child_state(argv[2], argv[1][5] == '+');
+	return cmocka_run_group_tests(tests, make_states, free_states);
+}

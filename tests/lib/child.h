@@ -1,0 +1,14 @@
+/* Running this test program again as a child, with other arguments: a child
+ * may die, and a parent never has threads when it forks. */
+#ifndef TIDEMARK_TESTS_CHILD_H
+#define TIDEMARK_TESTS_CHILD_H
+
+#include "core/base/buf.h"
+
+/* argv ends with NULL and leaves out the program itself; env: "K=V" strings
+ * that are set in the child, ending with NULL (may be NULL). Its output and
+ * errors are appended to out, where that is not NULL. Returns what waitpid
+ * says of it. */
+int child_run(const char *const *argv, const char *const *env, struct buf *out);
+
+#endif
