@@ -46,7 +46,7 @@ static enum status read_long(struct explainer *x, int64_t *out)
 static enum status read_int(struct explainer *x)
 {
 	const unsigned char *from = x->in.p;
-	int64_t v;
+	int64_t v = 0;
 	enum status st = read_long(x, &v);
 
 	if (st == ST_OK && (v < INT32_MIN || v > INT32_MAX || x->in.p - from > 5))
@@ -56,7 +56,7 @@ static enum status read_int(struct explainer *x)
 
 static enum status read_bytes(struct explainer *x, const unsigned char **data, size_t *len)
 {
-	int64_t n;
+	int64_t n = 0;
 	enum status st = read_long(x, &n);
 
 	if (st != ST_OK)
@@ -82,8 +82,8 @@ static enum status explain(struct explainer *x, const struct schema_node *n);
 
 static enum status explain_item(struct explainer *x, const struct schema_node *n, uint64_t index)
 {
-	size_t at = x->path.len, len;
-	const unsigned char *key;
+	size_t at = x->path.len, len = 0;
+	const unsigned char *key = NULL;
 	enum status st = ST_OK;
 
 	if (n->type == SCHEMA_MAP) {
@@ -105,7 +105,7 @@ static enum status explain_items(struct explainer *x, const struct schema_node *
 	uint64_t index = 0, empty = 0;
 
 	for (;;) {
-		int64_t count, size = -1;
+		int64_t count = 0, size = -1;
 		const unsigned char *from;
 		enum status st = read_long(x, &count);
 
@@ -135,7 +135,7 @@ static enum status explain_items(struct explainer *x, const struct schema_node *
 
 static enum status explain_index(struct explainer *x, size_t limit, const char *what, size_t *out)
 {
-	int64_t v;
+	int64_t v = 0;
 	enum status st = read_long(x, &v);
 
 	if (st != ST_OK)
@@ -169,7 +169,7 @@ static enum status explain_scalar(struct explainer *x, const struct schema_node 
 		     : n->type == SCHEMA_FLOAT  ? 4
 		     : n->type == SCHEMA_DOUBLE ? 8
 						: n->size;
-	int64_t v;
+	int64_t v = 0;
 
 	switch (n->type) {
 	case SCHEMA_NULL:
@@ -196,7 +196,7 @@ static enum status explain_scalar(struct explainer *x, const struct schema_node 
 static enum status explain(struct explainer *x, const struct schema_node *n)
 {
 	enum status st;
-	size_t branch;
+	size_t branch = 0;
 
 	/* Somewhat deeper than the walker goes, which counts arrays and calls
 	 * and no records; beyond it the walker has refused. */

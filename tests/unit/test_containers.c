@@ -161,6 +161,7 @@ static void read_by_avro_c(const struct world *w, const struct buf *file, int64_
 {
 	AUTO(freep) char *path = xasprintf("%s/copy.avro", w->dir);
 	avro_file_reader_t reader;
+	avro_schema_t schema;
 	avro_value_iface_t *iface;
 	avro_value_t value, field;
 	int64_t n = 0, id;
@@ -168,7 +169,9 @@ static void read_by_avro_c(const struct world *w, const struct buf *file, int64_
 	MUST(file_replace(path, file->data, file->len, &err));
 	if (avro_file_reader(path, &reader) != 0)
 		fail_msg("%s", avro_strerror());
-	iface = avro_generic_class_from_schema(avro_file_reader_get_writer_schema(reader));
+	schema = avro_file_reader_get_writer_schema(reader);
+	iface = avro_generic_class_from_schema(schema);
+	avro_schema_decref(schema);
 	avro_generic_value_new(iface, &value);
 	for (; avro_file_reader_read_value(reader, &value) == 0; n++) {
 		assert_int_equal(avro_value_get_by_name(&value, "id", &field, NULL), 0);
@@ -655,6 +658,7 @@ static void test_deadletters(void **state)
 	struct poison poison = {.stage = "VALUE_CONVERTER", .class_name = "DataException"};
 	struct record r = record_of(9, "\xff", 1);
 	avro_file_reader_t reader;
+	avro_schema_t schema;
 	avro_value_iface_t *iface;
 	avro_value_t row, headers;
 	size_t n;
@@ -671,7 +675,9 @@ static void test_deadletters(void **state)
 	file_back(w->lake, &files.items[0], &back);
 	MUST(file_replace(path, back.data, back.len, &err));
 	assert_int_equal(avro_file_reader(path, &reader), 0);
-	iface = avro_generic_class_from_schema(avro_file_reader_get_writer_schema(reader));
+	schema = avro_file_reader_get_writer_schema(reader);
+	iface = avro_generic_class_from_schema(schema);
+	avro_schema_decref(schema);
 	avro_generic_value_new(iface, &row);
 	assert_int_equal(avro_file_reader_read_value(reader, &row), 0);
 	text_field(&row, "exception_message", &message);

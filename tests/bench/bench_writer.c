@@ -1,0 +1,335 @@
+/* What each part of the way from a record to a container costs, in ns a
+ * record: the best of several rounds, one thread. Run under
+ * `perf stat -e instructions:u` with one part's name for its instructions.
+ *
+ * usage: bench_writer [PART [small|large [ROUNDS]]]
+ *
+ * Orders have 13 fields with an array of records and a nullable map, about 150
+ * and 1,000 bytes. Prints the ratio of our way to memcpy of the same bytes,
+ * which is what outside code would do at least. */
+#include <openssl/sha.h>
+#include <snappy-c.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "connector/schema/walker.h"
+#include "connector/writer/codec.h"
+#include "connector/writer/container.h"
+#include "connector/writer/partition_writer.h"
+#include "core/base/clock.h"
+#include "tests/lib/tempdir.h"
+
+#define RECORDS 20000
+
+static const char order_schema[] =
+	"{\"type\":\"record\",\"name\":\"Order\",\"namespace\":\"shop\",\"fields\":["
+	"{\"name\":\"order_id\",\"type\":\"long\"},"
+	"{\"name\":\"customer\",\"type\":\"string\"},"
+	"{\"name\":\"created\",\"type\":{\"type\":\"long\",\"logicalType\":\"timestamp-millis\"}},"
+	"{\"name\":\"status\",\"type\":{\"type\":\"enum\",\"name\":\"Status\",\"symbols\":"
+	"[\"NEW\",\"PAID\",\"SENT\",\"DONE\"]}},"
+	"{\"name\":\"total\",\"type\":\"double\"},"
+	"{\"name\":\"currency\",\"type\":\"string\"},"
+	"{\"name\":\"express\",\"type\":\"boolean\"},"
+	"{\"name\":\"discount\",\"type\":[\"null\",\"double\"]},"
+	"{\"name\":\"coupon\",\"type\":[\"null\",\"string\"]},"
+	"{\"name\":\"country\",\"type\":\"string\"},"
+	"{\"name\":\"items\",\"type\":{\"type\":\"array\",\"items\":{\"type\":\"record\","
+	"\"name\":\"Item\",\"fields\":[{\"name\":\"sku\",\"type\":\"string\"},"
+	"{\"name\":\"name\",\"type\":\"string\"},{\"name\":\"quantity\",\"type\":\"int\"},"
+	"{\"name\":\"price\",\"type\":\"double\"}]}}},"
+	"{\"name\":\"attributes\",\"type\":[\"null\",{\"type\":\"map\",\"values\":\"string\"}]},"
+	"{\"name\":\"version\",\"type\":\"int\"}]}";
+
+struct input {
+	struct buf bytes; /* all records, then slack */
+	size_t at[RECORDS + 1];
+};
+
+static void add_long(struct buf *b, int64_t v)
+{
+	buf_add_varint(b, ((uint64_t)v << 1) ^ (uint64_t)(v >> 63));
+}
+
+static void add_text(struct buf *b, const char *s)
+{
+	add_long(b, (int64_t)strlen(s));
+	buf_adds(b, s);
+}
+
+static void add_double(struct buf *b, double d)
+{
+	buf_add(b, &d, sizeof(d));
+}
+
+static const char *const words[] = {"Widget",  "Flange",   "Bracket", "Sprocket",
+				    "Grommet", "Coupling", "Bearing", "Gasket"};
+static const char *const colours[] = {"red", "green", "blue", "anthracite", "ivory"};
+
+static void add_item(struct rng *r, struct buf *b, int large)
+{
+	char sku[32], name[96];
+
+	snprintf(sku, sizeof(sku), "SKU-%06llu", (unsigned long long)rng_below(r, 1000000));
+	snprintf(name, sizeof(name), "%s %s%s %llu", colours[rng_below(r, 5)],
+		 words[rng_below(r, 8)], large ? " with mounting kit and screws, size" : "",
+		 (unsigned long long)rng_below(r, 100));
+	add_text(b, sku);
+	add_text(b, name);
+	add_long(b, (int64_t)rng_below(r, 9) + 1);
+	add_double(b, (double)rng_below(r, 100000) / 100);
+}
+
+static void add_order(struct rng *r, struct buf *b, int64_t id, int large)
+{
+	char text[64];
+	uint64_t items = large ? 10 : 1 + (rng_below(r, 4) == 0);
+
+	add_long(b, 1000000 + id);
+	snprintf(text, sizeof(text), "customer-%llu", (unsigned long long)rng_below(r, 50000));
+	add_text(b, text);
+	add_long(b, 1763715000000 + id * 37);
+	add_long(b, (int64_t)rng_below(r, 4));
+	add_double(b, (double)rng_below(r, 1000000) / 100);
+	add_text(b, rng_below(r, 4) ? "EUR" : "USD");
+	buf_addc(b, (char)rng_below(r, 2));
+	add_long(b, 0);
+	if (rng_below(r, 4)) {
+		add_long(b, 0);
+	} else {
+		add_long(b, 1);
+		add_text(b, "SPRING25");
+	}
+	add_text(b, rng_below(r, 2) ? "DE" : "FR");
+	add_long(b, (int64_t)items);
+	while (items--)
+		add_item(r, b, large);
+	add_long(b, 0);
+	add_long(b, 1);
+	add_long(b, large ? 4 : 1);
+	for (int i = 0; i < (large ? 4 : 1); i++) {
+		snprintf(text, sizeof(text), "%s-%d", i % 2 ? "channel" : "campaign", i);
+		add_text(b, text);
+		snprintf(text, sizeof(text), "%s %llu", words[rng_below(r, 8)],
+			 (unsigned long long)rng_below(r, 1000));
+		add_text(b, text);
+	}
+	add_long(b, 0);
+	add_long(b, 3);
+}
+
+static void make_input(struct input *in, int large)
+{
+	struct rng r = rng_seeded(7);
+
+	for (size_t i = 0; i < RECORDS; i++) {
+		in->at[i] = in->bytes.len;
+		add_order(&r, &in->bytes, (int64_t)i, large);
+	}
+	in->at[RECORDS] = in->bytes.len;
+	buf_reserve(&in->bytes, WALKER_SLACK);
+}
+
+struct bench {
+	struct input in;
+	struct schema *schema;
+	struct walker *walker;
+	struct lake *lake;
+	struct partition_writer *writer;
+	struct writer_settings settings;
+	struct container *container;
+	unsigned char *out;
+	int64_t offset;
+	uint64_t sink;
+};
+
+static void die(const struct err *err)
+{
+	fprintf(stderr, "bench_writer: %s\n", err->text);
+	exit(1);
+}
+
+static void part_walk(struct bench *b)
+{
+	for (size_t i = 0; i < RECORDS; i++)
+		b->sink += walker_check(b->walker, b->in.bytes.data + b->in.at[i],
+					b->in.at[i + 1] - b->in.at[i]);
+}
+
+static void part_memcpy(struct bench *b)
+{
+	size_t used = 0;
+
+	for (size_t i = 0; i < RECORDS; i++) {
+		size_t n = b->in.at[i + 1] - b->in.at[i];
+
+		if (used > 16384)
+			used = 0;
+		memcpy(b->out + used, b->in.bytes.data + b->in.at[i], n);
+		used += n;
+	}
+	b->sink += b->out[0];
+}
+
+/* In blocks as a container makes them. */
+static void each_block(struct bench *b, void (*fn)(struct bench *, const void *, size_t))
+{
+	size_t from = 0;
+
+	for (size_t i = 1; i <= RECORDS; i++) {
+		if (b->in.at[i] - from < CONTAINER_BLOCK_BYTES && i < RECORDS)
+			continue;
+		fn(b, b->in.bytes.data + from, b->in.at[i] - from);
+		from = b->in.at[i];
+	}
+}
+
+static void snappy_block(struct bench *b, const void *data, size_t n)
+{
+	b->sink += codec_compress(CODEC_SNAPPY, data, n, b->out);
+}
+
+static void part_snappy(struct bench *b)
+{
+	each_block(b, snappy_block);
+}
+
+static void library_block(struct bench *b, const void *data, size_t n)
+{
+	size_t room = snappy_max_compressed_length(n);
+
+	if (snappy_compress(data, n, (char *)b->out, &room) == SNAPPY_OK)
+		b->sink += room;
+}
+
+static void part_libsnappy(struct bench *b)
+{
+	each_block(b, library_block);
+}
+
+static void sha_block(struct bench *b, const void *data, size_t n)
+{
+	unsigned char digest[32];
+
+	SHA256(data, n, digest);
+	b->sink += digest[0];
+}
+
+static void part_sha(struct bench *b)
+{
+	each_block(b, sha_block);
+}
+
+/* Through partition_writer_append, into a lake. */
+static void part_writer(struct bench *b)
+{
+	struct written_files files = {NULL, 0, 0};
+	struct err err = ERR_INIT;
+
+	for (size_t i = 0; i < RECORDS; i++) {
+		struct record r = {.topic = "orders",
+				   .offset = b->offset++,
+				   .value = b->in.bytes.data + b->in.at[i],
+				   .value_len = b->in.at[i + 1] - b->in.at[i]};
+
+		if (partition_writer_append(b->writer, &r, NULL, &err) != ST_OK)
+			die(&err);
+	}
+	if (partition_writer_finish(b->writer, &files, &err) != ST_OK)
+		die(&err);
+	b->sink = lake_upload_size(files.items[0].upload);
+	written_files_release(&files);
+}
+
+static const struct part {
+	const char *name;
+	void (*run)(struct bench *b);
+	enum file_codec codec;
+} parts[] = {
+	{"memcpy", part_memcpy, CODEC_NULL},
+	{"walk", part_walk, CODEC_NULL},
+	{"snappy", part_snappy, CODEC_NULL},
+	{"libsnappy", part_libsnappy, CODEC_NULL},
+	{"sha", part_sha, CODEC_NULL},
+	{"writer-null", part_writer, CODEC_NULL},
+	{"writer-snappy", part_writer, CODEC_SNAPPY},
+};
+
+static double best_ns(struct bench *b, const struct part *part, int rounds)
+{
+	double best = 1e18;
+
+	b->settings.codec = part->codec;
+	b->writer = partition_writer_new(&b->settings, "orders", 0, 0);
+	for (int i = 0; i < rounds; i++) {
+		struct timespec from, to;
+		double ns;
+
+		b->sink = 0;
+		clock_gettime(CLOCK_MONOTONIC, &from);
+		part->run(b);
+		clock_gettime(CLOCK_MONOTONIC, &to);
+		ns = (double)(to.tv_sec - from.tv_sec) * 1e9 + (double)(to.tv_nsec - from.tv_nsec);
+		if (ns / RECORDS < best)
+			best = ns / RECORDS;
+	}
+	partition_writer_free(b->writer);
+	return best;
+}
+
+static void run(const char *only, int large, int rounds)
+{
+	static struct bench b;
+	char *dir = tempdir_new();
+	struct lake_options options = {.create = true};
+	struct err err = ERR_INIT;
+	double base = 0;
+
+	memset(&b, 0, sizeof(b));
+	make_input(&b.in, large);
+	b.out = xmalloc((size_t)1 << 20);
+	if (schema_parse(order_schema, strlen(order_schema), &b.schema, &err) != ST_OK ||
+	    lake_open(dir, &options, &b.lake, &err) != ST_OK)
+		die(&err);
+	b.walker = walker_new(b.schema);
+	b.settings = (struct writer_settings){.lake = b.lake,
+					      .converter = CONVERTER_AVRO_RAW,
+					      .format = FORMAT_AVRO,
+					      .schema_json = order_schema,
+					      .path_prefix = "topics"};
+	printf("%s: %zu bytes a record\n", large ? "large" : "small", b.in.bytes.len / RECORDS);
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+		double ns;
+
+		if (only && strcmp(only, parts[i].name) != 0)
+			continue;
+		ns = best_ns(&b, &parts[i], rounds);
+		base = base > 0 ? base : ns;
+		printf("  %-14s %8.1f ns  %6.2f x memcpy  %7.0f MB/s", parts[i].name, ns, ns / base,
+		       (double)b.in.bytes.len / RECORDS / ns * 1000);
+		if (strstr(parts[i].name, "snappy"))
+			printf("  ratio %.3f", (double)b.sink / (double)b.in.bytes.len);
+		printf("\n");
+	}
+	walker_free(b.walker);
+	schema_free(b.schema);
+	buf_release(&b.in.bytes);
+	free(b.out);
+	lake_close(b.lake);
+	tempdir_remove(&dir);
+}
+
+int main(int argc, char **argv)
+{
+	const char *only = argc > 1 && strcmp(argv[1], "all") != 0 ? argv[1] : NULL;
+	const char *size = argc > 2 ? argv[2] : NULL;
+	int rounds = argc > 3 ? atoi(argv[3]) : 15;
+
+	for (int large = 0; large < 2; large++)
+		if (!size || strcmp(size, large ? "large" : "small") == 0)
+			run(only, large, rounds);
+	return 0;
+}
