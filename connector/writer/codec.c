@@ -2,10 +2,11 @@
 
 #include <libdeflate.h>
 #include <pthread.h>
-#include <snappy-c.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zstd.h>
+
+#include "connector/writer/snappy_block.h"
 
 #define DEFLATE_LEVEL 6
 #define ZSTD_LEVEL 3
@@ -83,7 +84,7 @@ size_t codec_bound(enum file_codec codec, size_t len)
 {
 	switch (codec) {
 	case CODEC_SNAPPY:
-		return snappy_max_compressed_length(len) + 4;
+		return snappy_block_bound(len) + 4;
 	case CODEC_DEFLATE:
 		return deflate_bound(len);
 	case CODEC_ZSTANDARD:
@@ -97,11 +98,9 @@ size_t codec_bound(enum file_codec codec, size_t len)
 
 static size_t compress_snappy(const void *raw, size_t len, unsigned char *out)
 {
-	size_t n = snappy_max_compressed_length(len);
 	uint32_t crc = libdeflate_crc32(0, raw, len);
+	size_t n = snappy_block_compress(raw, len, out);
 
-	if (snappy_compress(raw, len, (char *)out, &n) != SNAPPY_OK)
-		abort(); /* only for want of room */
 	out[n] = (unsigned char)(crc >> 24);
 	out[n + 1] = (unsigned char)(crc >> 16);
 	out[n + 2] = (unsigned char)(crc >> 8);

@@ -35,7 +35,7 @@ struct writer_settings {
 	enum file_codec codec;
 	const char *schema_json; /* content of value.converter.schema.file, or NULL */
 	const char *path_prefix; /* "topics" */
-	size_t block_bytes; /* raw bytes of an Avro block; 0: the default, 16 KiB */
+	size_t block_bytes; /* raw bytes of an Avro block; 0: the default, 32 KiB */
 };
 
 /* Checks that converter, format, codec and schema fit together, before any
