@@ -193,21 +193,4 @@ struct lake_ops {
 void lake_committer_set(const char *committer); /* NULL: the lake's own */
 const char *lake_committer(const char *own);
 
-/* How lake.c and core/remote/ meet (lake_socket.c calls these):
- *
- * core/remote/client.h
- *   MUST_CHECK enum status remote_open(const char *folder,
- *       const struct lake_options *options, struct lake **out, struct err *err);
- *     ST_UNREACHABLE where no socket answers (lake.c then tries the lock again,
- *     for 10 s in all). It fills its own part of struct lake, lake.c the rest
- *     after it returns.
- *
- * core/remote/server.h
- *   MUST_CHECK enum status remote_server_start(struct lake *lake, const char *folder,
- *       lake_call_handler handler, void *ctx, struct remote_server **out, struct err *err);
- *   void remote_server_set_handler(struct remote_server *server,
- *       lake_call_handler handler, void *ctx);   // returns when no call of the old runs
- *   void remote_server_stop(struct remote_server *server);  // no request runs afterwards
- */
-
 #endif

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -524,6 +525,7 @@ static void keeps_staged_changes_over_a_restart(void **state)
 struct stager {
 	struct lake *lake;
 	int first;
+	atomic_int *running;
 };
 
 enum { STAGED_EACH = 60 };
@@ -544,6 +546,7 @@ static void *stage_many(void *arg)
 		snprintf(text, sizeof(text), "%d", i);
 		stage(s->lake, "dev", path, text);
 	}
+	atomic_fetch_sub(s->running, 1);
 	return NULL;
 }
 
@@ -552,7 +555,8 @@ static void loses_no_staged_change_to_a_commit(void **state)
 {
 	AUTO(tempdir_remove) char *dir = tempdir_new();
 	struct lake *lake = open_lake(dir);
-	struct stager stagers[2] = {{lake, 0}, {lake, 1000}};
+	atomic_int running = 2;
+	struct stager stagers[2] = {{lake, 0, &running}, {lake, 1000, &running}};
 	pthread_t threads[2];
 	struct lake_id id;
 	unsigned found = 0;
@@ -564,7 +568,7 @@ static void loses_no_staged_change_to_a_commit(void **state)
 	make_branch(lake, "dev");
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, stage_many, &stagers[i]), 0);
-	for (int i = 0; i < 100; i++) {
+	while (atomic_load(&running) > 0) {
 		st = lake_stage_commit(lake, "dev", "m", NULL, &id, &why);
 		assert_true(st == ST_OK || st == ST_EMPTY);
 	}
