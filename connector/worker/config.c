@@ -1,0 +1,490 @@
+#include "connector/worker/config.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/base/file.h"
+
+#define SCHEMA_MAX_BYTES (1 << 20)
+
+/* librdkafka properties that the promise rests on, and why. */
+static const struct {
+	const char *key, *why;
+} promised[] = {
+	{"group.id", "it is connect-<name>"},
+	{"group.instance.id", "it is made of the connector's name and worker.id"},
+	{"group.protocol",
+	 "a static member of the classic protocol takes its partitions back at once"},
+	{"enable.auto.commit", "the lake's commits are the only authority on offsets"},
+	{"enable.auto.offset.store", "the lake's commits are the only authority on offsets"},
+	{"enable.partition.eof", "ranges end at the consumer's position"},
+	{"auto.offset.reset",
+	 "use auto.offset.reset of the connector: it is for its first commit alone"},
+	{"isolation.level", "aborted records never land"},
+	{"check.crcs", "what the broker sent is checked"},
+	{"allow.auto.create.topics", "reading must not create topics"},
+	{"queued.max.messages.kbytes", "use memory.max.bytes"},
+	{"bootstrap.servers", "use bootstrap.servers of the connector"},
+};
+
+static enum status name_check(const char *name, struct err *err)
+{
+	if (lake_ref_name_check(LAKE_BRANCH, name, NULL) != ST_OK || strlen(name) > 100)
+		return err_set(err, ST_USAGE,
+			       "name=%s: give 1 to 100 letters, digits, `_` or `-`, not first `-`",
+			       name);
+	return ST_OK;
+}
+
+char *config_published_branch(const char *name, const char *target)
+{
+	return xasprintf("published-%s-%s", name, target);
+}
+
+static enum status branches(struct config *c, struct err *err)
+{
+	const char *branch = props_get(&c->props, "lake.branch");
+
+	c->target = prop_text(&connector_table, &c->props, "lake.target");
+	c->branch = branch ? xstrdup(branch) : xasprintf("ingest-%s", c->name);
+	c->published = config_published_branch(c->name, c->target);
+	if (lake_ref_name_check(LAKE_BRANCH, c->branch, err) != ST_OK)
+		return err_wrap(err, ST_USAGE, "lake.branch=%s", c->branch);
+	if (lake_ref_name_check(LAKE_BRANCH, c->target, err) != ST_OK)
+		return err_wrap(err, ST_USAGE, "lake.target=%s", c->target);
+	if (strcmp(c->branch, c->target) == 0)
+		return err_set(err, ST_USAGE,
+			       "lake.branch=%s is lake.target too; give the ingest branch a name "
+			       "of its own",
+			       c->branch);
+	return ST_OK;
+}
+
+static enum status topics(struct config *c, struct err *err)
+{
+	const char *list = props_get(&c->props, "topics");
+	const char *regex = props_get(&c->props, "topics.regex");
+
+	if (!list == !regex)
+		return err_set(err, ST_USAGE,
+			       list ? "topics and topics.regex are both set; keep one"
+				    : "topics is not set: name the topics to read");
+	if (regex) {
+		c->topics_regex = true;
+		c->topics = (struct text_list){.items = xmalloc(sizeof(char *)), .n = 1};
+		c->topics.items[0] = xstrdup(regex);
+		return ST_OK;
+	}
+	c->topics = text_list_split(list);
+	if (c->topics.n == 0)
+		return err_set(err, ST_USAGE, "topics is empty: name the topics to read");
+	for (size_t i = 0; i < c->topics.n; i++) {
+		const char *t = c->topics.items[i];
+
+		if (strlen(t) > 249 || strcmp(t, ".") == 0 || strcmp(t, "..") == 0 ||
+		    strspn(t,
+			   "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") !=
+			    strlen(t))
+			return err_set(
+				err, ST_USAGE,
+				"topics: %s is no topic's name (letters, digits, `.`, `_`, `-`, at "
+				"most 249)",
+				t);
+		for (size_t j = 0; j < i; j++)
+			if (strcmp(t, c->topics.items[j]) == 0)
+				return err_set(err, ST_USAGE, "topics: %s is named twice", t);
+	}
+	return ST_OK;
+}
+
+static enum status forward_client(struct config *c, const char *prefix, struct props *to,
+				  struct err *err)
+{
+	for (size_t i = 0; i < c->props.n; i++) {
+		const char *key = c->props.items[i].key;
+		const char *rest = key + strlen(prefix);
+
+		if (strncmp(key, prefix, strlen(prefix)) != 0)
+			continue;
+		for (size_t j = 0; j < ARRAY_SIZE(promised); j++)
+			if (strcmp(rest, promised[j].key) == 0)
+				return err_set(err, ST_USAGE, "%s=%s is refused: %s; remove it",
+					       key, c->props.items[i].value, promised[j].why);
+		props_set(to, rest, c->props.items[i].value);
+	}
+	return ST_OK;
+}
+
+static enum status client(struct config *c, struct err *err)
+{
+	static const struct {
+		const char *key, *value;
+	} defaults[] = {
+		/* reference figures: docs/performance.md */
+		{"fetch.queue.backoff.ms", "10"},
+		{"session.timeout.ms", "10000"},
+		{"heartbeat.interval.ms", "2000"},
+		{"partition.assignment.strategy", "cooperative-sticky"},
+		{"reconnect.backoff.max.ms", "2000"},
+		{"topic.metadata.refresh.interval.ms", "10000"},
+	};
+	enum status st;
+
+	props_set(&c->client, "bootstrap.servers", c->bootstrap);
+	props_set(&c->producer, "bootstrap.servers", c->bootstrap);
+	for (size_t i = 0; i < ARRAY_SIZE(defaults); i++)
+		props_set(&c->client, defaults[i].key, defaults[i].value);
+	for (size_t i = 0; i < c->props.n; i++) {
+		const char *key = c->props.items[i].key;
+
+		if (strncmp(key, "sasl.", 5) == 0 || strncmp(key, "ssl.", 4) == 0 ||
+		    strcmp(key, "security.protocol") == 0) {
+			props_set(&c->client, key, c->props.items[i].value);
+			props_set(&c->producer, key, c->props.items[i].value);
+		}
+	}
+	st = forward_client(c, "consumer.override.", &c->client, err);
+	if (st == ST_OK)
+		st = forward_client(c, "producer.override.", &c->producer, err);
+	return st;
+}
+
+static enum policy policy(const struct config *c, const char *key)
+{
+	const char *text = prop_text(&connector_table, &c->props, key);
+
+	return strcmp(text, "earliest") == 0     ? POLICY_EARLIEST
+	       : strcmp(text, "latest") == 0     ? POLICY_LATEST
+	       : strcmp(text, "deadletter") == 0 ? POLICY_DEADLETTER
+						 : POLICY_FAIL;
+}
+
+static enum file_codec codec(const struct config *c)
+{
+	static const struct {
+		const char *name;
+		enum file_codec codec;
+	} rows[] = {
+		{"null", CODEC_NULL},           {"none", CODEC_NULL},
+		{"snappy", CODEC_SNAPPY},       {"deflate", CODEC_DEFLATE},
+		{"zstandard", CODEC_ZSTANDARD}, {"gzip", CODEC_GZIP},
+	};
+	const char *text =
+		c->format == FORMAT_BYTES
+			? "none"
+			: prop_text(&connector_table, &c->props,
+				    c->format == FORMAT_AVRO ? "avro.codec" : "json.codec");
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (strcmp(rows[i].name, text) == 0)
+			return rows[i].codec;
+	return CODEC_NULL;
+}
+
+static enum status registry(struct config *c, struct err *err)
+{
+	const char *info = props_get(&c->props, "value.converter.basic.auth.user.info");
+	const char *source = prop_text(&connector_table, &c->props,
+				       "value.converter.basic.auth.credentials.source");
+	const char *colon = info ? strchr(info, ':') : NULL;
+
+	c->registry_urls = props_get(&c->props, "value.converter.schema.registry.url");
+	if (strcmp(source, "USER_INFO") != 0)
+		return ST_OK;
+	if (!colon)
+		return err_set(
+			err, ST_USAGE,
+			"value.converter.basic.auth.user.info is not set; give user:password");
+	c->registry_user = xstrndup(info, (size_t)(colon - info));
+	c->registry_password = xstrdup(colon + 1);
+	return ST_OK;
+}
+
+static enum status values(struct config *c, struct err *err)
+{
+	const char *converter = props_get(&c->props, "value.converter");
+	const char *format = prop_text(&connector_table, &c->props, "format");
+	const char *file = props_get(&c->props, "value.converter.schema.file");
+	enum status st = registry(c, err);
+
+	if (st != ST_OK)
+		return st;
+	if (file) {
+		AUTO(buf_release) struct buf text = BUF_INIT;
+
+		st = file_read(file, SCHEMA_MAX_BYTES, &text, err);
+		if (st != ST_OK)
+			return err_wrap(err, ST_USAGE, "value.converter.schema.file=%s", file);
+		c->schema_text = buf_detach(&text);
+	}
+	c->converter = strcmp(converter, "json") == 0     ? CONVERTER_JSON
+		       : strcmp(converter, "string") == 0 ? CONVERTER_STRING
+		       : strcmp(converter, "bytes") == 0  ? CONVERTER_BYTES
+							  : CONVERTER_AVRO;
+	if (c->converter == CONVERTER_AVRO && !c->registry_urls) {
+		if (!c->schema_text)
+			return err_set(
+				err, ST_USAGE,
+				"value.converter=avro: set value.converter.schema.registry.url, or "
+				"value.converter.schema.file for Avro without framing");
+		c->converter = CONVERTER_AVRO_RAW;
+	}
+	c->format = strcmp(format, "json") == 0    ? FORMAT_JSON
+		    : strcmp(format, "bytes") == 0 ? FORMAT_BYTES
+						   : FORMAT_AVRO;
+	c->codec = codec(c);
+	return ST_OK;
+}
+
+static enum status gate(struct config *c, const char *name, struct err *err)
+{
+	AUTO(freep) char *prefix = xasprintf("gates.%s.", name);
+	struct gate_config *g = &c->gates[c->n_gates];
+	const char *type = NULL, *command = NULL, *timeout = "600000";
+
+	for (size_t i = 0; i < c->props.n; i++) {
+		const char *key = c->props.items[i].key, *value = c->props.items[i].value;
+
+		if (strncmp(key, prefix, strlen(prefix)) != 0)
+			continue;
+		if (strcmp(key + strlen(prefix), "type") == 0)
+			type = value;
+		else if (strcmp(key + strlen(prefix), "command") == 0)
+			command = value;
+		else if (strcmp(key + strlen(prefix), "timeout.ms") == 0)
+			timeout = value;
+		else
+			return err_set(err, ST_USAGE,
+				       "%s: no such property of a gate; known are type, command, "
+				       "timeout.ms",
+				       key);
+	}
+	if (!type || strcmp(type, "command") != 0)
+		return err_set(err, ST_USAGE, "%stype=%s: give command", prefix, type ? type : "");
+	if (!command || !*command)
+		return err_set(err, ST_USAGE, "%scommand is not set: give a command for /bin/sh -c",
+			       prefix);
+	g->timeout_ms = strtoll(timeout, NULL, 10);
+	if (g->timeout_ms < 1)
+		return err_set(err, ST_USAGE, "%stimeout.ms=%s: give milliseconds above 0", prefix,
+			       timeout);
+	g->name = xstrdup(name);
+	g->command = xstrdup(command);
+	c->n_gates++;
+	return ST_OK;
+}
+
+static enum status gates(struct config *c, struct err *err)
+{
+	AUTO(text_list_release)
+	struct text_list names = text_list_split(props_get(&c->props, "gates"));
+
+	c->gates = xcalloc(names.n, sizeof(*c->gates));
+	for (size_t i = 0; i < names.n; i++) {
+		enum status st = gate(c, names.items[i], err);
+
+		if (st != ST_OK)
+			return st;
+	}
+	for (size_t i = 0; i < c->props.n; i++) {
+		const char *key = c->props.items[i].key;
+		bool known = false;
+
+		if (strncmp(key, "gates.", 6) != 0)
+			continue;
+		for (size_t j = 0; j < names.n; j++)
+			known = known ||
+				(strncmp(key + 6, names.items[j], strlen(names.items[j])) == 0 &&
+				 key[6 + strlen(names.items[j])] == '.');
+		if (!known)
+			return err_set(err, ST_USAGE,
+				       "%s: gates does not name this gate; add it there", key);
+	}
+	return ST_OK;
+}
+
+static enum status errors(struct config *c, struct err *err)
+{
+	const struct prop_table *t = &connector_table;
+	const char *topic = prop_text(t, &c->props, "errors.deadletterqueue.topic.name");
+
+	c->tolerate_errors = strcmp(prop_text(t, &c->props, "errors.tolerance"), "all") == 0;
+	c->log_errors = prop_flag(t, &c->props, "errors.log.enable");
+	c->log_error_messages = prop_flag(t, &c->props, "errors.log.include.messages");
+	c->retry_timeout_ms = prop_number(t, &c->props, "errors.retry.timeout");
+	if (c->retry_timeout_ms == 0)
+		c->retry_timeout_ms = 300000;
+	c->deadletter_headers =
+		prop_flag(t, &c->props, "errors.deadletterqueue.context.headers.enable");
+	c->deadletter_topic = *topic ? topic : NULL;
+	for (size_t i = 0; topic && *topic && !c->topics_regex && i < c->topics.n; i++)
+		if (strcmp(c->topics.items[i], topic) == 0)
+			return err_set(err, ST_USAGE,
+				       "errors.deadletterqueue.topic.name=%s is one of topics; "
+				       "name another",
+				       topic);
+	return ST_OK;
+}
+
+static void numbers(struct config *c)
+{
+	const struct prop_table *t = &connector_table;
+	const struct props *p = &c->props;
+
+	c->tasks_max = (int)prop_number(t, p, "tasks.max");
+	c->checkpoint_interval_ms = prop_number(t, p, "checkpoint.interval.ms");
+	c->checkpoint_records = prop_number(t, p, "checkpoint.records");
+	c->checkpoint_bytes = prop_number(t, p, "checkpoint.bytes");
+	c->publish_checkpoints = prop_number(t, p, "publish.checkpoints");
+	c->publish_interval_ms = prop_number(t, p, "publish.interval.ms");
+	c->memory_max_bytes = prop_number(t, p, "memory.max.bytes");
+	c->on_out_of_range = policy(c, "on.offset.out.of.range");
+	c->on_recreated = policy(c, "on.topic.recreated");
+	c->on_unknown_schema = policy(c, "on.unknown.schema");
+	c->start_at_latest = strcmp(prop_text(t, p, "auto.offset.reset"), "latest") == 0;
+}
+
+static void identity(struct config *c)
+{
+	const char *worker = props_get(&c->props, "worker.id");
+	char host[256] = "localhost";
+
+	gethostname(host, sizeof(host) - 1);
+	c->group_id = xasprintf("connect-%s", c->name);
+	c->instance_id = xasprintf("%s-%s", c->name, worker ? worker : host);
+}
+
+static enum status load(struct config *c, struct err *err)
+{
+	AUTO(buf_release) struct buf warnings = BUF_INIT;
+	enum status st = prop_table_check(&connector_table, &c->props, &warnings, err);
+	const char *class;
+
+	if (st != ST_OK)
+		return st;
+	c->warnings = buf_detach(&warnings);
+	class = prop_text(&connector_table, &c->props, "connector.class");
+	if (strcmp(class, "tidemark") != 0)
+		return err_set(err, ST_USAGE, "connector.class=%s: give tidemark", class);
+	c->name = props_get(&c->props, "name");
+	c->bootstrap = props_get(&c->props, "bootstrap.servers");
+	c->lake_url = prop_text(&connector_table, &c->props, "lake.url");
+	c->path_prefix = prop_text(&connector_table, &c->props, "path.prefix");
+	st = name_check(c->name, err);
+	if (st == ST_OK && lake_path_check(c->path_prefix, err) != ST_OK)
+		st = err_wrap(err, ST_USAGE, "path.prefix=%s", c->path_prefix);
+	if (st == ST_OK && (c->path_prefix[0] == '_'))
+		st = err_set(err, ST_USAGE,
+			     "path.prefix=%s: names that begin with `_` are Tidemark's own",
+			     c->path_prefix);
+	if (st == ST_OK)
+		st = branches(c, err);
+	if (st == ST_OK)
+		st = topics(c, err);
+	if (st == ST_OK)
+		st = client(c, err);
+	if (st == ST_OK)
+		st = values(c, err);
+	if (st == ST_OK)
+		st = gates(c, err);
+	if (st == ST_OK)
+		st = errors(c, err);
+	numbers(c);
+	identity(c);
+	return st;
+}
+
+enum status config_load(struct props *props, struct config *out, struct err *err)
+{
+	struct config c = {.props = *props};
+	enum status st;
+
+	*props = (struct props)PROPS_INIT;
+	st = load(&c, err);
+	if (st != ST_OK) {
+		config_release(&c);
+		return st;
+	}
+	*out = c;
+	return ST_OK;
+}
+
+void config_release(struct config *c)
+{
+	for (size_t i = 0; i < c->n_gates; i++) {
+		free(c->gates[i].name);
+		free(c->gates[i].command);
+	}
+	free(c->gates);
+	props_release(&c->props);
+	props_release(&c->client);
+	props_release(&c->producer);
+	text_list_release(&c->topics);
+	free(c->warnings);
+	free(c->branch);
+	free(c->published);
+	free(c->group_id);
+	free(c->instance_id);
+	free(c->schema_text);
+	free(c->registry_user);
+	free(c->registry_password);
+	*c = (struct config){0};
+}
+
+bool config_key_is_secret(const char *key)
+{
+	static const char *const marks[] = {"password",   "secret",     "sasl.jaas",
+					    "token",      "user.info",  "ssl.key",
+					    "passphrase", "credential", "sasl.oauth"};
+	const struct prop_def *def = prop_table_find(&connector_table, key);
+
+	if (def && def->secret && !def->prefix)
+		return true;
+	for (size_t i = 0; i < ARRAY_SIZE(marks); i++)
+		if (strcasestr(key, marks[i]) && !strcasestr(key, "credentials.source"))
+			return true;
+	return false;
+}
+
+/* A URL may carry user info: "http://user:pw@host" -> "http://host". */
+static char *without_user_info(const char *value)
+{
+	AUTO(buf_release) struct buf out = BUF_INIT;
+
+	while (*value) {
+		const char *scheme = strstr(value, "://");
+		const char *end = scheme ? scheme + 3 + strcspn(scheme + 3, "/, ") : NULL;
+		const char *at =
+			scheme ? memrchr(scheme + 3, '@', (size_t)(end - (scheme + 3))) : NULL;
+
+		if (!scheme) {
+			buf_adds(&out, value);
+			break;
+		}
+		buf_add(&out, value, (size_t)(scheme + 3 - value));
+		value = at ? at + 1 : scheme + 3;
+		buf_add(&out, value, (size_t)(end - value));
+		value = end;
+	}
+	return buf_detach(&out);
+}
+
+void config_public_json(const struct config *c, struct buf *out)
+{
+	json_t *object = json_object();
+	char *text;
+
+	for (size_t i = 0; i < c->props.n; i++) {
+		const struct prop *p = &c->props.items[i];
+		AUTO(freep) char *value = without_user_info(p->value);
+
+		if (!config_key_is_secret(p->key))
+			json_object_set_new(object, p->key, json_string(value));
+	}
+	text = json_dumps(object, JSON_SORT_KEYS | JSON_COMPACT);
+	buf_adds(out, text);
+	free(text);
+	json_decref(object);
+}

@@ -1,0 +1,76 @@
+/* A connector's configuration: the properties that it was given, checked as a
+ * whole, and the values that the code reads. Immutable after config_load(). */
+#ifndef TIDEMARK_WORKER_CONFIG_H
+#define TIDEMARK_WORKER_CONFIG_H
+
+#include "connector/writer/partition_writer.h"
+#include "core/base/props.h"
+
+/* Policies for what cannot be read on: stop, or go on and record the loss. */
+enum policy { POLICY_FAIL, POLICY_EARLIEST, POLICY_LATEST, POLICY_DEADLETTER };
+
+struct gate_config {
+	char *name;
+	char *command;
+	int64_t timeout_ms;
+};
+
+struct config {
+	struct props props; /* aliases resolved, values shortened */
+	struct props client; /* librdkafka's, for the consumer */
+	struct props producer; /* librdkafka's, for dead-letter copies */
+	char *warnings; /* one a line; "" none */
+
+	const char *name; /* borrowed from props, as all texts below */
+	char *branch; /* ingest */
+	const char *target;
+	char *published; /* the publication branch */
+	struct text_list topics; /* or one regular expression: */
+	bool topics_regex;
+	int tasks_max; /* 0: 4, or the number of partitions */
+	char *group_id;
+	char *instance_id;
+	const char *bootstrap;
+	const char *lake_url;
+	const char *path_prefix;
+
+	bool start_at_latest; /* auto.offset.reset, for the first commit alone */
+	enum policy on_out_of_range, on_recreated, on_unknown_schema;
+
+	enum value_converter converter;
+	enum file_format format;
+	enum file_codec codec;
+	char *schema_text; /* of value.converter.schema.file; NULL */
+	const char *registry_urls;
+	char *registry_user, *registry_password; /* NULL: none */
+
+	int64_t checkpoint_interval_ms, checkpoint_records, checkpoint_bytes; /* 0: unset */
+	int64_t publish_checkpoints, publish_interval_ms; /* 0: unset */
+	struct gate_config *gates;
+	size_t n_gates;
+
+	bool tolerate_errors;
+	bool log_errors, log_error_messages;
+	int64_t retry_timeout_ms;
+	const char *deadletter_topic; /* NULL: none */
+	bool deadletter_headers;
+
+	int64_t memory_max_bytes;
+};
+
+extern const struct prop_table connector_table;
+
+/* Checks props (consumed in any case) and fills the rest. ST_USAGE names key,
+ * value and remedy. Nothing outside the process is asked, but schema files are
+ * read. */
+MUST_CHECK enum status config_load(struct props *props, struct config *out, struct err *err);
+void config_release(struct config *config);
+
+/* The properties without secrets, as a JSON object. */
+void config_public_json(const struct config *config, struct buf *out);
+/* Is the key's value a secret: by the table, or by what librdkafka calls so? */
+bool config_key_is_secret(const char *key);
+/* "ingest-<name>" of this connector; likewise its publication branch. */
+char *config_published_branch(const char *name, const char *target);
+
+#endif
