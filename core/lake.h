@@ -45,6 +45,11 @@ MUST_CHECK bool lake_id_parse(const char *hex, struct lake_id *out); /* all 64 d
 bool lake_id_equal(const struct lake_id *a, const struct lake_id *b);
 bool lake_id_is_none(const struct lake_id *id);
 
+/* SHA-256 of bytes, in hex: what an embedded lake calls the object that holds
+ * them. */
+#define LAKE_DIGEST_BYTES 65
+void lake_digest(const void *data, size_t len, char out[LAKE_DIGEST_BYTES]);
+
 /* ---- metadata: string to string, sorted by key, no key twice ---- */
 
 struct lake_meta_item {
