@@ -1,0 +1,26 @@
+/* What is no data (properties, pauses, holds) lies as JSON on the branch
+ * `tidemark-state`, one object `<connector>/<part>.json` each, changed by
+ * compare-and-swap, so that it outlives restarts and every command can read it. */
+#ifndef TIDEMARK_HISTORY_STATE_H
+#define TIDEMARK_HISTORY_STATE_H
+
+#include "core/lake.h"
+
+#define STATE_BRANCH "tidemark-state"
+
+#define STATE_PROPERTIES "properties" /* the connector's, secrets left out */
+#define STATE_PAUSE "pause" /* {"since": time}; there means paused */
+#define STATE_HOLD "hold" /* the publish that a gate refused */
+
+/* ST_NOT_FOUND where there is none. */
+MUST_CHECK enum status state_read(struct lake *lake, const char *connector, const char *part,
+				  struct buf *out, struct err *err);
+/* json NULL removes. Equal content changes nothing. target: a branch of the lake,
+ * from which the state branch is made where it is missing. */
+MUST_CHECK enum status state_write(struct lake *lake, const char *target, const char *connector,
+				   const char *part, const char *json, struct err *err);
+/* Names of all connectors that the lake has seen; the caller frees each. */
+MUST_CHECK enum status state_connectors(struct lake *lake, char ***names_out, size_t *n_out,
+					struct err *err);
+
+#endif
