@@ -1,0 +1,151 @@
+#include "connector/history/rollback.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "connector/history/ingest.h"
+#include "core/base/killpoint.h"
+
+/* The pair before the rollback, for --undo. */
+static void put_undo(struct lake_txn *txn, const struct rollback_plan *plan)
+{
+	char ingest[LAKE_ID_HEX_BYTES], shown[LAKE_ID_HEX_BYTES] = "";
+	AUTO(freep) char *text = NULL;
+
+	lake_id_hex(&plan->head.id, ingest);
+	if (!lake_id_is_none(&plan->shown.checkpoint))
+		lake_id_hex(&plan->shown.checkpoint, shown);
+	text = xasprintf("{\"ingest\":\"%s\",\"shown\":\"%s\"}", ingest, shown);
+	lake_txn_set_meta(txn, META_ROLLBACK, text);
+}
+
+/* R: T's tree and offsets under a new epoch. */
+static enum status make_ingest(const struct line *line, const struct rollback_plan *plan,
+			       struct lake_id *out, struct err *err)
+{
+	AUTO(lake_txn_freep) struct lake_txn *txn = NULL;
+	AUTO(checkpoint_release) struct checkpoint r = {0};
+	AUTO(buf_release) struct buf ranges = BUF_INIT;
+	AUTO(buf_release) struct buf lost = BUF_INIT;
+	AUTO(freep) char *timestamps = NULL;
+	const struct lake_id parents[2] = {plan->to.id, plan->head.id};
+	enum status st = lake_txn_begin(line->lake, &plan->to.id, &txn, err);
+
+	if (st != ST_OK)
+		return st;
+	checkpoint_copy(&r, &plan->to);
+	offsets_copy(&r.offsets, &plan->offsets);
+	r.previous = plan->to.id;
+	r.epoch = plan->head.epoch + 1;
+	r.sequence = plan->head.sequence + 1;
+	batch_id_new(line->rng, r.batch);
+	lake_txn_parents(txn, parents, lake_id_equal(&parents[0], &parents[1]) ? 1 : 2);
+	put_undo(txn, plan);
+	lake_txn_set_message(txn, plan->message);
+	lake_txn_set_meta(txn, META_RECORDS, "0");
+	lake_txn_set_meta(txn, META_BYTES, "0");
+	lake_txn_set_meta(txn, META_DEADLETTERS, "0");
+	timestamps = xasprintf("{\"so_far\":%" PRId64 "}", r.timestamp_so_far);
+	lake_txn_set_meta(txn, META_TIMESTAMPS, timestamps);
+	ranges_to_json(&plan->skipped, &ranges);
+	st = checkpoint_put_document(txn, line->connector, META_RANGES, &ranges, err);
+	losses_to_json(&plan->losses, &lost);
+	if (st == ST_OK && plan->losses.n > 0)
+		st = checkpoint_put_document(txn, line->connector, META_LOST, &lost, err);
+	if (st == ST_OK)
+		st = checkpoint_put_state(txn, &r, err);
+	if (st == ST_OK)
+		st = lake_txn_prepare(txn, out, err);
+	KILL_POINT("rollback.ingest_made");
+	return st;
+}
+
+/* Where a person changed this connector's paths on the target: a commit that
+ * puts them back to what was shown. */
+static enum status restore_target(const struct line *line, const struct rollback_plan *plan,
+				  struct lake_id *dest, struct err *err)
+{
+	AUTO(lake_txn_freep) struct lake_txn *txn = NULL;
+	AUTO(roots_release) struct roots roots = {0};
+	AUTO(checkpoint_release) struct checkpoint shown = {0};
+	enum status st = ST_OK;
+
+	if (!lake_id_is_none(&plan->shown.checkpoint))
+		st = checkpoint_read(line->lake, &plan->shown.checkpoint, &shown, err);
+	if (st != ST_OK)
+		return st;
+	roots_add(&roots, line, &plan->head);
+	roots_add(&roots, line, &shown);
+	st = lake_txn_begin(line->lake, dest, &txn, err);
+	for (size_t i = 0; st == ST_OK && i < roots.n; i++)
+		st = lake_txn_graft(txn, &plan->shown.id, roots.items[i], err);
+	if (st != ST_OK)
+		return st;
+	lake_txn_set_message(txn, "put back what was changed by hand");
+	return lake_txn_prepare(txn, dest, err);
+}
+
+/* X(n+1) and its merge onto the target. */
+static enum status make_target(const struct line *line, const struct rollback_plan *plan,
+			       struct lake_id *x_out, struct lake_id *merged_out, struct err *err)
+{
+	struct publication_content content = {
+		.tree = plan->show,
+		.checkpoint = plan->show,
+		.epoch = plan->head.epoch + 1,
+		.offsets = &plan->show_offsets,
+		.message = plan->message,
+	};
+	struct cursor own = {.epoch = content.epoch, .checkpoint = plan->show};
+	bool reset = plan->mode == ROLLBACK_RESET && !lake_id_is_none(&plan->reset_to);
+	struct lake_id dest = reset ? plan->reset_to : plan->target_head;
+	enum status st = ST_OK;
+
+	if (lake_id_is_none(&content.tree))
+		st = lake_first_commit(line->lake, line->target, &content.tree, err);
+	if (st == ST_OK)
+		st = publication_make(line, &plan->shown, &content, x_out, err);
+	if (st == ST_OK && plan->target_was_changed && !reset)
+		st = restore_target(line, plan, &dest, err);
+	if (st == ST_OK)
+		st = publication_merge(line, x_out, &dest, &own, plan->message, merged_out, err);
+	KILL_POINT("rollback.target_made");
+	return st;
+}
+
+enum status rollback_apply(const struct line *line, const struct rollback_plan *plan,
+			   struct rollback_result *out, struct err *err)
+{
+	struct lake_id r, x, merged;
+	enum status st = make_ingest(line, plan, &r, err);
+
+	if (st == ST_OK)
+		st = make_target(line, plan, &x, &merged, err);
+	if (st == ST_OK) {
+		const struct lake_move moves[] = {
+			{LAKE_BRANCH, line->branch, plan->head.id, r},
+			{LAKE_BRANCH, line->published, plan->shown.id, x},
+			{LAKE_BRANCH, line->target, plan->target_head, merged},
+		};
+
+		st = lake_refs_move(line->lake, moves, ARRAY_SIZE(moves), plan->message, err);
+		KILL_POINT("rollback.moved");
+	}
+	if (st == ST_UNKNOWN) {
+		struct lake_id now;
+
+		st = lake_ref_get(line->lake, LAKE_BRANCH, line->branch, &now, err);
+		if (st == ST_OK && !lake_id_equal(&now, &r))
+			st = err_set(err, ST_CONFLICT,
+				     "the rollback did not happen; nothing was moved");
+	}
+	if (st != ST_OK)
+		return st;
+	*out = (struct rollback_result){
+		.ingest = r,
+		.target = merged,
+		.epoch = plan->head.epoch + 1,
+	};
+	return ST_OK;
+}
