@@ -164,15 +164,15 @@ struct holder_search {
 	uint64_t sequence; /* of the publication that showed it first */
 };
 
-/* Does the target's commit hold a publication at least that new? */
-static bool holds_publication(void *ctx, const struct lake_commit *commit)
+/* Does the target's commit hold a publication that is newer? */
+static bool holds_newer(void *ctx, const struct lake_commit *commit)
 {
 	const struct holder_search *s = ctx;
 	struct cursor cursor;
 
 	return cursor_read(s->line->lake, &commit->id, s->line->connector, &cursor, NULL) ==
 		       ST_OK &&
-	       cursor.published && cursor.sequence >= s->sequence;
+	       cursor.published && cursor.sequence > s->sequence;
 }
 
 /* The newest publication that showed P'; its sequence. */
@@ -201,24 +201,39 @@ static enum status find_publication(const struct line *line, const struct rollba
 	}
 }
 
-/* Mode reset: the newest target commit that holds P' for this connector. */
+/* Mode reset: the newest target commit that holds P' for this connector is the one
+ * below the first that holds a newer publication. */
+static enum status find_holder(const struct line *line, const struct rollback_plan *plan,
+			       struct lake_id *out, struct err *err)
+{
+	AUTO(lake_commit_release) struct lake_commit newer = {0};
+	struct holder_search search = {.line = line};
+	struct cursor cursor;
+	enum status st = find_publication(line, plan, &search.sequence, err);
+
+	if (st != ST_OK)
+		return st;
+	st = lake_log_search(line->lake, &plan->target_head, holds_newer, &search, &newer, err);
+	if (st != ST_OK && st != ST_NOT_FOUND)
+		return st;
+	if (st == ST_OK && newer.n_parents == 0)
+		return ST_NOT_FOUND;
+	*out = st == ST_OK ? newer.parents[0] : plan->target_head;
+	st = cursor_read(line->lake, out, line->connector, &cursor, err);
+	if (st == ST_OK && !lake_id_equal(&cursor.checkpoint, &plan->show))
+		return ST_NOT_FOUND;
+	return st;
+}
+
 static enum status find_reset(const struct line *line, const struct roots *roots,
 			      struct rollback_plan *plan, struct err *err)
 {
-	AUTO(lake_commit_release) struct lake_commit commit = {0};
 	AUTO(freep) char *first = NULL;
-	struct holder_search search = {.line = line};
-	struct cursor cursor;
+	struct lake_id holder;
 	size_t n;
-	enum status st = find_publication(line, plan, &search.sequence, err);
+	enum status st = find_holder(line, plan, &holder, err);
 
-	if (st == ST_OK)
-		st = lake_log_search(line->lake, &plan->target_head, holds_publication, &search,
-				     &commit, err);
-	if (st == ST_OK)
-		st = cursor_read(line->lake, &commit.id, line->connector, &cursor, err);
-	if (st == ST_NOT_FOUND ||
-	    (st == ST_OK && !lake_id_equal(&cursor.checkpoint, &plan->show))) {
+	if (st == ST_NOT_FOUND) {
 		plan->mode = ROLLBACK_REVERT;
 		free(plan->mode_note);
 		plan->mode_note =
@@ -227,8 +242,8 @@ static enum status find_reset(const struct line *line, const struct roots *roots
 		return ST_OK;
 	}
 	if (st == ST_OK)
-		st = roots_differences(line->lake, roots, false, &commit.id, &plan->target_head, 1,
-				       &n, &first, err);
+		st = roots_differences(line->lake, roots, false, &holder, &plan->target_head, 1, &n,
+				       &first, err);
 	if (st != ST_OK)
 		return st;
 	if (n > 0)
@@ -237,7 +252,7 @@ static enum status find_reset(const struct line *line, const struct roots *roots
 			"--mode reset would drop what is not this connector's from %s (%s); use "
 			"--mode revert",
 			line->target, first);
-	plan->reset_to = commit.id;
+	plan->reset_to = holder;
 	return ST_OK;
 }
 

@@ -101,6 +101,8 @@ struct consumer_ops {
 	 * were made. */
 	size_t (*consume)(struct consumer *c, int task, int timeout_ms,
 			  const struct consumer_sink *sink);
+	/* Makes the task's consume(), now or the next, return early. Any thread. */
+	void (*wake)(struct consumer *c, int task);
 	/* Sends the copy for lag monitors, in the background; failures are logged. */
 	void (*commit_offsets)(struct consumer *c, const struct partitions *list);
 	/* The topics that the subscription names now. ST_NOT_FOUND names a topic

@@ -261,6 +261,11 @@ static size_t rdkafka_consume(struct consumer *base, int task, int timeout_ms,
 	return call.n;
 }
 
+static void rdkafka_wake(struct consumer *base, int task)
+{
+	rd_kafka_queue_yield(of(base)->queues[task]);
+}
+
 static void rdkafka_commit_offsets(struct consumer *base, const struct partitions *list)
 {
 	rd_kafka_topic_partition_list_t *kafka_list =
@@ -337,6 +342,7 @@ static const struct consumer_ops rdkafka_ops = {
 	.poll = rdkafka_poll,
 	.assign = rdkafka_assign,
 	.consume = rdkafka_consume,
+	.wake = rdkafka_wake,
 	.commit_offsets = rdkafka_commit_offsets,
 	.describe = rdkafka_describe,
 	.list_offsets = rdkafka_list_offsets,
