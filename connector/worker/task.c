@@ -8,6 +8,8 @@
 #include "core/base/log.h"
 
 #define RETRY_FIRST_MS 300
+/* Records between two sums of bytes and open files. */
+#define SUM_EVERY 256
 
 /* One partition of the task. Owned by the task's thread. */
 struct task_partition {
@@ -18,7 +20,7 @@ struct task_partition {
 	int64_t start; /* where the batch begins */
 	_Atomic int64_t next; /* next to read; the coordinator reads it */
 	int64_t until;
-	uint64_t written; /* rows of the batch */
+	size_t open_files; /* as counted in the task's */
 	uint64_t bytes; /* that partition_writer_bytes() said last */
 	struct partition_writer *writer;
 	struct deadletter_writer *deadletters;
@@ -55,6 +57,7 @@ struct task {
 	int64_t timestamp_least, timestamp_greatest;
 	uint64_t records, deadletters;
 	uint64_t countdown; /* records until bytes are summed again */
+	size_t open_files; /* of all partitions */
 	struct stalled stalled;
 
 	atomic_bool attention; /* the mailbox is not empty */
@@ -64,6 +67,7 @@ struct task {
 	pthread_mutex_t lock;
 	struct letter *first, **last_letter; /* guarded by lock, as all below */
 	struct cut *cuts, **last_cut;
+	uint64_t posted, done; /* letters */
 	enum status failure;
 	struct err failure_err;
 	void (*notify)(void *ctx);
@@ -238,25 +242,27 @@ static enum status append(struct task *t, struct task_partition *p, const struct
 	return st;
 }
 
+/* Tells the shared limits what the partition holds by now. */
 static void sum_bytes(struct task *t, struct task_partition *p)
 {
 	uint64_t now = p->writer ? partition_writer_bytes(p->writer) : 0;
+	size_t files = p->writer ? partition_writer_open_files(p->writer) : 0;
 
-	if (now > p->bytes)
+	if (now > p->bytes) {
 		atomic_fetch_add_explicit(&t->shared->bytes, (long long)(now - p->bytes),
 					  memory_order_relaxed);
-	p->bytes = now;
-	if (p->writer && t->shared->limit_files &&
-	    partition_writer_open_files(p->writer) > t->shared->limit_files)
+		p->bytes = now;
+	}
+	t->open_files += files - p->open_files;
+	p->open_files = files;
+	if (t->open_files > t->shared->limit_files)
 		t->shared->full = true;
-	t->countdown = 256;
+	t->countdown = SUM_EVERY;
 }
 
 /* The record is in: positions and counters. */
 static void advance(struct task *t, struct task_partition *p, const struct record *r)
 {
-	struct task_shared *s = t->shared;
-
 	atomic_store_explicit(&p->next, r->offset + 1, memory_order_relaxed);
 	p->leader_epoch = r->leader_epoch;
 	if (r->timestamp_ms >= 0) {
@@ -265,7 +271,7 @@ static void advance(struct task *t, struct task_partition *p, const struct recor
 		if (r->timestamp_ms > t->timestamp_greatest)
 			t->timestamp_greatest = r->timestamp_ms;
 	}
-	if (t->countdown-- == 0)
+	if (t->countdown-- == 0 || p->open_files == 0)
 		sum_bytes(t, p);
 }
 
@@ -363,7 +369,7 @@ static bool on_record(void *ctx, const struct record *r)
 		       !atomic_load_explicit(&t->attention, memory_order_relaxed);
 	}
 	return !atomic_load_explicit(&t->attention, memory_order_relaxed) &&
-	       (t->countdown != 256 || within_limits(t));
+	       (t->countdown != SUM_EVERY || within_limits(t));
 }
 
 static void on_position(void *ctx, const char *topic, int32_t partition, int64_t offset)
@@ -442,6 +448,7 @@ static void post(struct task *t, struct letter *letter)
 	pthread_mutex_lock(&t->lock);
 	*t->last_letter = letter;
 	t->last_letter = &letter->next;
+	t->posted++;
 	pthread_mutex_unlock(&t->lock);
 	t->attention = true;
 	t->shared->consumer->ops->wake(t->shared->consumer, t->index);
@@ -519,7 +526,8 @@ static void drop_partitions(struct task *t, const struct partitions *list)
 }
 
 /* Adds one partition's share to the cut; it begins anew behind it. */
-static enum status cut_partition(struct task_partition *p, struct batch *b, struct err *err)
+static enum status cut_partition(struct task_shared *s, struct task_partition *p, struct batch *b,
+				 struct err *err)
 {
 	size_t from = b->files.n;
 	struct range *range;
@@ -539,7 +547,9 @@ static enum status cut_partition(struct task_partition *p, struct batch *b, stru
 	range = ranges_add(&b->ranges, p->topic, p->partition, p->start, p->next);
 	range->leader_epoch = p->leader_epoch;
 	p->start = p->next;
+	atomic_fetch_sub_explicit(&s->bytes, (long long)p->bytes, memory_order_relaxed);
 	p->bytes = 0;
+	p->open_files = 0;
 	return ST_OK;
 }
 
@@ -553,9 +563,12 @@ static void make_cut(struct task *t, uint64_t number)
 	cut->batch.records = t->records;
 	cut->batch.deadletters = t->deadletters;
 	for (size_t i = 0; cut->st == ST_OK && i < t->n; i++)
-		cut->st = cut_partition(t->partitions[i], &cut->batch, &cut->err);
+		cut->st = cut_partition(t->shared, t->partitions[i], &cut->batch, &cut->err);
+	atomic_fetch_sub_explicit(&t->shared->records, (long long)(t->records + t->deadletters),
+				  memory_order_relaxed);
 	t->timestamp_least = t->timestamp_greatest = -1;
 	t->records = t->deadletters = 0;
+	t->open_files = 0;
 	t->countdown = 0;
 	pthread_mutex_lock(&t->lock);
 	*t->last_cut = cut;
@@ -568,6 +581,7 @@ static void make_cut(struct task *t, uint64_t number)
 static bool read_mail(struct task *t)
 {
 	struct letter *letter, *next;
+	uint64_t done = 0;
 	bool go_on = true;
 
 	pthread_mutex_lock(&t->lock);
@@ -587,7 +601,12 @@ static bool read_mail(struct task *t)
 		else
 			go_on = false;
 		letter_free(letter);
+		done++;
 	}
+	pthread_mutex_lock(&t->lock);
+	t->done += done;
+	pthread_mutex_unlock(&t->lock);
+	notify(t);
 	return go_on;
 }
 
@@ -659,12 +678,22 @@ bool task_failed(struct task *t, enum status *st, struct err *err)
 	return failed;
 }
 
+bool task_is_idle(struct task *t)
+{
+	bool idle;
+
+	pthread_mutex_lock(&t->lock);
+	idle = t->done == t->posted;
+	pthread_mutex_unlock(&t->lock);
+	return idle;
+}
+
 bool task_done(struct task *t)
 {
 	bool done;
 
 	pthread_mutex_lock(&t->lock);
-	done = t->first == NULL;
+	done = t->done == t->posted;
 	for (size_t i = 0; done && i < t->n; i++)
 		done = t->partitions[i]->until >= 0 &&
 		       t->partitions[i]->next >= t->partitions[i]->until;

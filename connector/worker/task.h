@@ -33,7 +33,6 @@ struct task_shared {
 	atomic_llong bytes;
 	atomic_bool moved; /* a position moved */
 	atomic_bool full; /* a task is at its limit of open files: cut */
-	atomic_bool checkpoint_pending; /* one is being finished: fill no more than one */
 	atomic_bool paused;
 };
 
@@ -66,6 +65,8 @@ void task_cut(struct task *task, uint64_t number);
 /* Forget these partitions, and what was read of them since the last cut. */
 void task_drop(struct task *task, const struct partitions *list);
 void task_stop(struct task *task);
+/* Has it done everything that it was told so far? */
+bool task_is_idle(struct task *task);
 /* The oldest cut that is done, or NULL; the caller frees it. */
 struct cut *task_take_cut(struct task *task);
 /* Has it failed? Then err says why; it reads no more. */

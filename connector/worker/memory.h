@@ -1,0 +1,21 @@
+/* How memory.max.bytes is split: the fetch queues, the writers' buffers, the
+ * lake's caches. Logged at the start. */
+#ifndef TIDEMARK_WORKER_MEMORY_H
+#define TIDEMARK_WORKER_MEMORY_H
+
+#include "core/base/base.h"
+
+struct memory_plan {
+	int64_t total;
+	int64_t base; /* program, lake's caches, librdkafka's own */
+	int64_t queues; /* fetched, not yet written */
+	int64_t writers; /* open files */
+	int32_t queue_kbytes; /* of one partition's queue */
+	size_t files_per_task; /* open files of one task, past which it checkpoints */
+};
+
+/* writer_bytes: what one open file holds at most. */
+struct memory_plan memory_plan_make(int64_t total, size_t partitions, int tasks,
+				    size_t writer_bytes);
+
+#endif

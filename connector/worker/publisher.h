@@ -1,0 +1,34 @@
+/* Publishing with everything around it: the configured gates, and the hold that
+ * is recorded in the lake where one refuses. */
+#ifndef TIDEMARK_WORKER_PUBLISHER_H
+#define TIDEMARK_WORKER_PUBLISHER_H
+
+#include "connector/history/publication.h"
+#include "connector/worker/config.h"
+
+/* The connector's line in a lake; borrows from config. */
+struct line config_line(const struct config *config, struct lake *lake, struct rng *rng);
+
+struct publisher {
+	const struct config *config;
+	struct lake *lake;
+	struct clock *clock;
+	struct rng *rng;
+	const volatile bool *stop;	/* ends a gate early; may be NULL */
+};
+
+/* publish() with the gates of the configuration. ST_HELD is recorded (state.h)
+ * unless dry_run; ST_OK and ST_EMPTY remove the record. Errors as publish(). */
+MUST_CHECK enum status publisher_run(const struct publisher *p, bool dry_run,
+				     struct publish_result *out, struct err *err);
+
+/* A thread that publishes when the configuration says so. */
+struct publisher_thread;
+struct publisher_thread *publisher_start(const struct publisher *p);
+/* A checkpoint was made. */
+void publisher_checkpointed(struct publisher_thread *t);
+/* Ends the thread. publish_rest: publishes what is not shown yet first, where
+ * the configuration has a schedule; returns that publish's outcome. */
+enum status publisher_finish(struct publisher_thread *t, bool publish_rest, struct err *err);
+
+#endif

@@ -1,0 +1,512 @@
+#include "connector/worker/session.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "connector/worker/session_impl.h"
+#include "core/base/log.h"
+
+#define TASK_WAIT_MS 100
+#define POLL_MS 5
+#define LOOK_EVERY_MS 1000
+
+static int64_t now_us(const struct session *s)
+{
+	return s->options.clock->mono_us(s->options.clock);
+}
+
+void session_end_with(struct session *s, enum session_end end, enum status st,
+		      const struct err *err)
+{
+	if (s->end != SESSION_GOES_ON)
+		return;
+	s->end = end;
+	s->end_status = st;
+	s->end_err = *err;
+}
+
+/* ---- waiting for tasks ---- */
+
+static void on_task_event(void *ctx)
+{
+	struct session *s = ctx;
+
+	pthread_mutex_lock(&s->lock);
+	s->events++;
+	pthread_cond_broadcast(&s->cond);
+	pthread_mutex_unlock(&s->lock);
+}
+
+void session_wait(struct session *s, bool (*done)(struct session *s))
+{
+	while (!done(s)) {
+		struct timespec until;
+
+		if (!s->threads_run) {
+			for (int i = 0; i < s->n_tasks; i++)
+				if (!task_step(s->tasks[i], 0))
+					return;
+			continue;
+		}
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_nsec += 2000000;
+		if (until.tv_nsec >= 1000000000) {
+			until.tv_nsec -= 1000000000;
+			until.tv_sec++;
+		}
+		pthread_mutex_lock(&s->lock);
+		pthread_cond_timedwait(&s->cond, &s->lock, &until);
+		pthread_mutex_unlock(&s->lock);
+	}
+}
+
+bool session_tasks_idle(struct session *s)
+{
+	for (int i = 0; i < s->n_tasks; i++)
+		if (!task_is_idle(s->tasks[i]))
+			return false;
+	return true;
+}
+
+static void *task_main(void *task)
+{
+	while (task_step(task, TASK_WAIT_MS))
+		;
+	return NULL;
+}
+
+/* ---- a checkpoint ---- */
+
+static void merge_batch(struct batch *to, struct batch *from)
+{
+	for (size_t i = 0; i < from->ranges.n; i++) {
+		GROW(to->ranges.items, to->ranges.n, to->ranges.cap);
+		to->ranges.items[to->ranges.n++] = from->ranges.items[i];
+	}
+	from->ranges.n = 0;
+	for (size_t i = 0; i < from->files.n; i++) {
+		GROW(to->files.items, to->files.n, to->files.cap);
+		to->files.items[to->files.n++] = from->files.items[i];
+	}
+	from->files.n = 0;
+	for (size_t i = 0; i < from->schemas.n; i++)
+		schema_uses_add(&to->schemas, from->schemas.items[i].topic,
+				from->schemas.items[i].schema);
+	to->records += from->records;
+	to->deadletters += from->deadletters;
+	if (from->timestamp_least >= 0 &&
+	    (to->timestamp_least < 0 || from->timestamp_least < to->timestamp_least))
+		to->timestamp_least = from->timestamp_least;
+	if (from->timestamp_greatest > to->timestamp_greatest)
+		to->timestamp_greatest = from->timestamp_greatest;
+}
+
+/* Takes the cut of every task into one batch. */
+static enum status gather(struct session *s, struct batch *batch, struct err *err)
+{
+	enum status st = ST_OK;
+
+	for (int i = 0; i < s->n_tasks; i++) {
+		struct cut *cut = task_take_cut(s->tasks[i]);
+
+		if (!cut)
+			continue;
+		if (cut->st != ST_OK && st == ST_OK) {
+			st = cut->st;
+			*err = cut->err;
+		}
+		merge_batch(batch, &cut->batch);
+		cut_free(cut);
+	}
+	return st;
+}
+
+static void copy_group_offsets(struct session *s, const struct batch *batch)
+{
+	AUTO(partitions_release) struct partitions list = PARTITIONS_INIT;
+
+	for (size_t i = 0; i < batch->ranges.n; i++) {
+		const struct range *r = &batch->ranges.items[i];
+
+		partitions_add(&list, r->topic, r->partition)->offset = r->to;
+	}
+	s->consumer->ops->commit_offsets(s->consumer, &list);
+}
+
+enum status session_checkpoint(struct session *s, struct err *err)
+{
+	AUTO(batch_release) struct batch batch = BATCH_INIT;
+	enum status st;
+
+	s->cuts++;
+	s->shared.full = false;
+	s->shared.moved = false;
+	for (int i = 0; i < s->n_tasks; i++)
+		task_cut(s->tasks[i], s->cuts);
+	session_wait(s, session_tasks_idle);
+	st = gather(s, &batch, err);
+	s->last_checkpoint_us = now_us(s);
+	if (st != ST_OK)
+		return st;
+	if (batch.ranges.n == 0)
+		return err_set(err, ST_EMPTY, "nothing new since the last checkpoint");
+	if (s->shared.deadletter_topic)
+		st = deadletter_topic_flush(s->shared.deadletter_topic, START_TIMEOUT_MS, err);
+	if (st == ST_OK)
+		st = session_verify_topics(s, err);
+	if (st != ST_OK)
+		return st;
+	batch_id_new(s->options.rng, batch.id);
+	st = ingest_commit(&s->ingest, &batch, err);
+	if (st != ST_OK)
+		return st;
+	s->last_positions_us = s->last_checkpoint_us;
+	copy_group_offsets(s, &batch);
+	if (s->options.checkpointed)
+		s->options.checkpointed(s->options.ctx, &s->ingest.head, &batch);
+	return ST_OK;
+}
+
+/* ---- a step ---- */
+
+static bool checkpoint_due(const struct session *s)
+{
+	const struct task_shared *shared = &s->shared;
+	int64_t age_ms = (now_us(s) - s->last_checkpoint_us) / 1000;
+
+	if (shared->records > 0)
+		return age_ms >= s->config->checkpoint_interval_ms || shared->full ||
+		       shared->bytes >= shared->limit_bytes ||
+		       (shared->limit_records && shared->records >= shared->limit_records);
+	return shared->moved && (now_us(s) - s->last_positions_us) / 1000 >= POSITIONS_EVERY_MS;
+}
+
+static void check_tasks(struct session *s)
+{
+	for (int i = 0; i < s->n_tasks; i++) {
+		enum status st;
+		struct err err;
+
+		if (!task_failed(s->tasks[i], &st, &err))
+			continue;
+		if (st == ST_LOST && s->config->on_out_of_range != POLICY_FAIL)
+			session_end_with(s, SESSION_AGAIN, st, &err);
+		else if (st == ST_LOST) /* the next start looks closely, and says what to do */
+			session_end_with(s, SESSION_AGAIN, st, &err);
+		else
+			session_end_with(s, SESSION_FAILED, st, &err);
+	}
+}
+
+/* Has somebody moved the head? A new epoch ends the session. */
+static void look_at_head(struct session *s)
+{
+	uint64_t epoch = s->ingest.head.epoch;
+	struct err err = ERR_INIT;
+	enum status st;
+
+	if (!s->look_now && (now_us(s) - s->last_look_us) / 1000 < LOOK_EVERY_MS)
+		return;
+	s->look_now = false;
+	s->last_look_us = now_us(s);
+	st = ingest_refresh(&s->ingest, &err);
+	if (st != ST_OK) {
+		session_end_with(s, status_retriable(st) ? SESSION_AGAIN : SESSION_FAILED, st,
+				 &err);
+	} else if (s->ingest.head.epoch != epoch) {
+		err_set(&err, ST_CONFLICT, "a rollback moved the head to epoch %" PRIu64,
+			s->ingest.head.epoch);
+		session_end_with(s, SESSION_AGAIN, ST_CONFLICT, &err);
+	}
+}
+
+static void checkpoint_step(struct session *s)
+{
+	struct err err = ERR_INIT;
+	enum status st = session_checkpoint(s, &err);
+
+	if (st == ST_OK || st == ST_EMPTY)
+		return;
+	session_end_with(s,
+			 status_retriable(st) || st == ST_CONFLICT || st == ST_LOST
+				 ? SESSION_AGAIN
+				 : SESSION_FAILED,
+			 st, &err);
+}
+
+static void finish_until(struct session *s)
+{
+	struct err err = ERR_INIT;
+
+	if (!s->ever_assigned)
+		return;
+	for (int i = 0; i < s->n_tasks; i++)
+		if (!task_done(s->tasks[i]))
+			return;
+	checkpoint_step(s);
+	session_end_with(s, SESSION_DONE, ST_OK, &err);
+}
+
+enum session_end session_step(struct session *s, int timeout_ms, enum status *st_out,
+			      struct err *err)
+{
+	struct err poll_err = ERR_INIT;
+	enum status st;
+
+	st = s->consumer->ops->poll(s->consumer, timeout_ms < POLL_MS ? timeout_ms : POLL_MS,
+				    &poll_err);
+	if (st != ST_OK)
+		session_end_with(s, status_retriable(st) ? SESSION_AGAIN : SESSION_FAILED, st,
+				 &poll_err);
+	if (!s->threads_run)
+		for (int i = 0; i < s->n_tasks; i++)
+			(void)!task_step(s->tasks[i], 0);
+	if (s->end == SESSION_GOES_ON)
+		check_tasks(s);
+	if (s->end == SESSION_GOES_ON)
+		look_at_head(s);
+	if (s->end == SESSION_GOES_ON && checkpoint_due(s))
+		checkpoint_step(s);
+	if (s->end == SESSION_GOES_ON && s->options.until_latest)
+		finish_until(s);
+	if (s->end != SESSION_GOES_ON) {
+		*st_out = s->end_status;
+		*err = s->end_err;
+	}
+	return s->end;
+}
+
+/* ---- open and close ---- */
+
+static void plan(struct session *s)
+{
+	const struct config *c = s->config;
+	size_t partitions = 0;
+
+	for (size_t i = 0; i < s->cluster.n_topics; i++)
+		partitions += (size_t)s->cluster.topics[i].partitions;
+	s->n_tasks = c->tasks_max ? c->tasks_max : partitions < 4 ? (int)partitions : 4;
+	if (s->n_tasks < 1)
+		s->n_tasks = 1;
+	s->memory = memory_plan_make(c->memory_max_bytes, partitions, s->n_tasks,
+				     partition_writer_memory(&s->shared.writer));
+}
+
+static enum status open_consumer(struct session *s, int tasks, int32_t queue_kbytes,
+				 struct err *err)
+{
+	struct consumer_options options = {
+		.client = &s->config->client,
+		.group_id = s->config->group_id,
+		.instance_id = s->config->instance_id,
+		.topics = (const char *const *)s->config->topics.items,
+		.n_topics = s->config->topics.n,
+		.regex = s->config->topics_regex,
+		.tasks = tasks,
+		.queued_max_kbytes = queue_kbytes,
+		.events = session_events,
+	};
+
+	options.events.ctx = s;
+	return s->options.open_consumer(s->options.open_ctx, &options, &s->consumer, err);
+}
+
+static enum status open_deadletter_topic(struct session *s, struct err *err)
+{
+	const struct config *c = s->config;
+	const struct deadletter_topic_options options = {
+		.client = &c->producer,
+		.topic = c->deadletter_topic,
+		.replication_factor =
+			(int)prop_number(&connector_table, &c->props,
+					 "errors.deadletterqueue.topic.replication.factor"),
+		.connector = c->name,
+		.context_headers = c->deadletter_headers,
+	};
+
+	if (!c->deadletter_topic || !c->tolerate_errors)
+		return ST_OK;
+	return deadletter_topic_open(&options, &s->shared.deadletter_topic, err);
+}
+
+static void fill_shared(struct session *s)
+{
+	const struct config *c = s->config;
+
+	s->shared.config = c;
+	s->shared.lake = s->options.lake;
+	s->shared.clock = s->options.clock;
+	s->shared.writer = (struct writer_settings){
+		.lake = s->options.lake,
+		.registry = s->options.registry,
+		.converter = c->converter,
+		.format = c->format,
+		.codec = c->codec,
+		.schema_json = c->schema_text,
+		.path_prefix = c->path_prefix,
+	};
+	s->shared.limit_records = c->checkpoint_records;
+	s->shared.limit_bytes = c->checkpoint_bytes;
+	s->ingest_options = (struct ingest_options){
+		.lake = s->options.lake,
+		.connector = c->name,
+		.branch = c->branch,
+		.target = c->target,
+		.published = c->published,
+		.extra = s->options.commit_meta,
+		.message = props_get(&c->props, "commit.message"),
+		.rng = s->options.rng,
+	};
+}
+
+/* A first handle asks what there is; where that needs other limits, a second one
+ * is opened with them. */
+static enum status connect_kafka(struct session *s, struct err *err)
+{
+	const int32_t first_kbytes = 4096;
+	const int first_tasks = s->config->tasks_max ? s->config->tasks_max : 4;
+	enum status st = open_consumer(s, first_tasks, first_kbytes, err);
+
+	if (st == ST_OK)
+		st = session_describe(s, START_TIMEOUT_MS, err);
+	if (st != ST_OK)
+		return st;
+	plan(s);
+	if (s->memory.queue_kbytes != first_kbytes || s->n_tasks > first_tasks) {
+		s->consumer->ops->close(s->consumer, false);
+		s->consumer = NULL;
+		st = open_consumer(s, s->n_tasks, s->memory.queue_kbytes, err);
+	}
+	s->shared.consumer = s->consumer;
+	s->shared.limit_files = s->memory.files_per_task;
+	return st;
+}
+
+static enum status open_all(struct session *s, struct err *err)
+{
+	enum status st = writer_settings_check(&s->shared.writer, err);
+
+	if (st == ST_OK)
+		st = connect_kafka(s, err);
+	if (st == ST_OK)
+		st = open_deadletter_topic(s, err);
+	if (st == ST_OK)
+		st = session_find_start(s, err);
+	if (st == ST_OK)
+		st = session_check_topics(s, err);
+	if (st != ST_OK)
+		return st;
+	s->last_checkpoint_us = s->last_positions_us = s->last_look_us = now_us(s);
+	s->tasks = xcalloc((size_t)s->n_tasks, sizeof(*s->tasks));
+	s->threads = xcalloc((size_t)s->n_tasks, sizeof(*s->threads));
+	for (int i = 0; i < s->n_tasks; i++) {
+		s->tasks[i] = task_new(&s->shared, i);
+		task_set_notify(s->tasks[i], on_task_event, s);
+	}
+	for (int i = 0; s->options.threads && i < s->n_tasks; i++) {
+		if (pthread_create(&s->threads[i], NULL, task_main, s->tasks[i]) != 0)
+			abort();
+		s->threads_run = true;
+	}
+	return s->consumer->ops->subscribe(s->consumer, err);
+}
+
+static void release(struct session *s)
+{
+	s->closing = true;
+	for (int i = 0; s->tasks && i < s->n_tasks; i++)
+		task_stop(s->tasks[i]);
+	for (int i = 0; s->threads_run && i < s->n_tasks; i++)
+		pthread_join(s->threads[i], NULL);
+	if (s->consumer)
+		s->consumer->ops->close(s->consumer, false);
+	for (int i = 0; s->tasks && i < s->n_tasks; i++)
+		task_free(s->tasks[i]);
+	free(s->tasks);
+	free(s->threads);
+	deadletter_topic_close(s->shared.deadletter_topic);
+	ingest_close(&s->ingest);
+	cluster_info_release(&s->cluster);
+	offsets_release(&s->until);
+	partitions_release(&s->assigned);
+	pthread_cond_destroy(&s->cond);
+	pthread_mutex_destroy(&s->lock);
+	free(s);
+}
+
+enum status session_open(const struct session_options *options, struct session **out,
+			 struct err *err)
+{
+	struct session *s = xcalloc(1, sizeof(*s));
+	enum status st;
+
+	s->options = *options;
+	s->config = options->config;
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_cond_init(&s->cond, NULL);
+	fill_shared(s);
+	st = open_all(s, err);
+	if (st != ST_OK) {
+		release(s);
+		return st;
+	}
+	*out = s;
+	return ST_OK;
+}
+
+enum status session_close(struct session *s, bool commit, struct err *err)
+{
+	enum status st = ST_OK;
+
+	if (commit && s->assigned.n > 0)
+		st = session_checkpoint(s, err);
+	release(s);
+	return st == ST_EMPTY ? ST_OK : st;
+}
+
+/* ---- for the connector ---- */
+
+void session_refresh(struct session *s)
+{
+	s->look_now = true;
+}
+
+void session_pause(struct session *s, bool paused)
+{
+	s->shared.paused = paused;
+}
+
+void session_status_release(struct session_status *status)
+{
+	partitions_release(&status->positions);
+	checkpoint_release(&status->head);
+}
+
+void session_status(struct session *s, struct session_status *out)
+{
+	long long records = s->shared.records;
+
+	*out = (struct session_status){
+		.pending_records = records > 0 ? (uint64_t)records : 0,
+		.assigned = s->assigned.n,
+	};
+	checkpoint_copy(&out->head, &s->ingest.head);
+	for (int i = 0; i < s->n_tasks; i++) {
+		int64_t since = task_stalled_since_us(s->tasks[i]);
+
+		task_positions(s->tasks[i], &out->positions);
+		if (since && (now_us(s) - since) / 1000 > out->stalled_ms)
+			out->stalled_ms = (now_us(s) - since) / 1000;
+	}
+}
+
+enum status session_lag(struct session *s, struct partitions *latest_out, struct err *err)
+{
+	for (size_t i = 0; i < s->assigned.n; i++)
+		partitions_add(latest_out, s->assigned.items[i].topic,
+			       s->assigned.items[i].partition);
+	return s->consumer->ops->list_offsets(s->consumer, OFFSET_LATEST, latest_out,
+					      DESCRIBE_TIMEOUT_MS, err);
+}
