@@ -34,7 +34,7 @@ struct command {
 extern const struct command *const commands[];
 extern const size_t n_commands;
 /* NULL where there is none. */
-const struct command *command_find(const char *name);
+const struct command *command_by_name(const char *name);
 
 /* ---- options.c ---- */
 

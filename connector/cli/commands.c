@@ -5,6 +5,14 @@
 /* A new command is a `const struct command command_NAME` in its file, and a
  * row here; the rows are in the order of the list that `tidemark --help` prints. */
 #define COMMANDS(X)                                                                                \
+	X(run)                                                                                     \
+	X(status)                                                                                  \
+	X(checkpoint)                                                                              \
+	X(publish)                                                                                 \
+	X(rollback)                                                                                \
+	X(find)                                                                                    \
+	X(pause)                                                                                   \
+	X(resume)                                                                                  \
 	X(init)                                                                                    \
 	X(branch)                                                                                  \
 	X(tag)                                                                                     \
@@ -24,6 +32,7 @@
 	X(reset)                                                                                   \
 	X(reflog)                                                                                  \
 	X(export)                                                                                  \
+	X(config)                                                                                  \
 	X(version)
 
 #define X(name) extern const struct command command_##name;
@@ -36,7 +45,7 @@ const struct command *const commands[] = {COMMANDS(X)};
 
 const size_t n_commands = ARRAY_SIZE(commands);
 
-const struct command *command_find(const char *name)
+const struct command *command_by_name(const char *name)
 {
 	for (size_t i = 0; i < n_commands; i++)
 		if (strcmp(commands[i]->name, name) == 0)

@@ -79,7 +79,7 @@ static enum status help(int n, char **args, struct err *err)
 		print_commands();
 		return ST_END;
 	}
-	command = command_find(args[0]);
+	command = command_by_name(args[0]);
 	if (!command)
 		return unknown_command(args[0], err);
 	cli_print_help(command);
@@ -97,7 +97,7 @@ static enum status run(struct cli *cli, int argc, char **argv, struct err *err)
 	at = at < argc ? at + 1 : at;
 	if (strcmp(name, "help") == 0)
 		return help(argc - at, argv + at, err);
-	cli->command = command_find(name);
+	cli->command = command_by_name(name);
 	if (!cli->command)
 		return unknown_command(name, err);
 	return cli->command->run(cli, argc - at, argv + at, err);

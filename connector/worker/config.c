@@ -356,7 +356,7 @@ static void identity(struct config *c)
 	c->instance_id = xasprintf("%s-%s", c->name, worker ? worker : host);
 }
 
-static enum status load(struct config *c, struct err *err)
+static enum status load(struct config *c, bool saved, struct err *err)
 {
 	AUTO(buf_release) struct buf warnings = BUF_INIT;
 	enum status st = prop_table_check(&connector_table, &c->props, &warnings, err);
@@ -385,7 +385,7 @@ static enum status load(struct config *c, struct err *err)
 		st = topics(c, err);
 	if (st == ST_OK)
 		st = client(c, err);
-	if (st == ST_OK)
+	if (st == ST_OK && !saved)
 		st = values(c, err);
 	if (st == ST_OK)
 		st = gates(c, err);
@@ -396,19 +396,29 @@ static enum status load(struct config *c, struct err *err)
 	return st;
 }
 
-enum status config_load(struct props *props, struct config *out, struct err *err)
+static enum status load_from(struct props *props, bool saved, struct config *out, struct err *err)
 {
 	struct config c = {.props = *props};
 	enum status st;
 
 	*props = (struct props)PROPS_INIT;
-	st = load(&c, err);
+	st = load(&c, saved, err);
 	if (st != ST_OK) {
 		config_release(&c);
 		return st;
 	}
 	*out = c;
 	return ST_OK;
+}
+
+enum status config_load(struct props *props, struct config *out, struct err *err)
+{
+	return load_from(props, false, out, err);
+}
+
+enum status config_load_saved(struct props *props, struct config *out, struct err *err)
+{
+	return load_from(props, true, out, err);
 }
 
 void config_release(struct config *c)

@@ -64,6 +64,9 @@ extern const struct prop_table connector_table;
  * value and remedy. Nothing outside the process is asked, but schema files are
  * read. */
 MUST_CHECK enum status config_load(struct props *props, struct config *out, struct err *err);
+/* The same for properties that the lake keeps (secrets are left out): converters
+ * and schema files are not looked at, since a command does not need them. */
+MUST_CHECK enum status config_load_saved(struct props *props, struct config *out, struct err *err);
 void config_release(struct config *config);
 
 /* The properties without secrets, as a JSON object. */

@@ -8,13 +8,13 @@
 
 struct connector_options {
 	const struct config *config;
-	struct lake *lake;	/* owned by this process */
+	struct lake *lake; /* owned by this process */
 	struct clock *clock;
 	struct rng *rng;
 	bool until_latest;
 	bool adopt;
-	bool progress;		/* a line on the terminal */
-	const volatile bool *stop;	/* set by a signal: last checkpoint, then return */
+	bool progress; /* a line on the terminal */
+	const volatile bool *stop; /* set by a signal: last checkpoint, then return */
 };
 
 /* Returns when it is stopped, done (until_latest), or cannot go on.

@@ -26,8 +26,8 @@ static bool reads(struct lake *lake, const json_t *properties, const char *name,
 	for (size_t i = 0; i < list.n; i++)
 		if (strcmp(list.items[i], topic) == 0)
 			return true;
-	if (lake_ref_get(lake, LAKE_BRANCH, text_of(properties, "lake.branch", standard), &id, NULL) !=
-		    ST_OK ||
+	if (lake_ref_get(lake, LAKE_BRANCH, text_of(properties, "lake.branch", standard), &id,
+			 NULL) != ST_OK ||
 	    checkpoint_read(lake, &id, &head, NULL) != ST_OK)
 		return false;
 	return topic_states_find(&head.topics, topic) != NULL;
@@ -37,27 +37,30 @@ static enum status check_one(const struct config *c, struct lake *lake, const ch
 			     const json_t *other, struct err *err)
 {
 	AUTO(freep) char *standard = xasprintf("ingest-%s", name);
-	AUTO(freep) char *published =
-		config_published_branch(name, text_of(other, "lake.target", "main"));
+	AUTO(freep)
+	char *published = config_published_branch(name, text_of(other, "lake.target", "main"));
 	const char *branch = text_of(other, "lake.branch", standard);
 
 	if (strcmp(branch, c->branch) == 0)
-		return err_set(err, ST_USAGE, "lake.branch=%s is the ingest branch of the connector %s; "
-					      "give this one a branch of its own",
+		return err_set(err, ST_USAGE,
+			       "lake.branch=%s is the ingest branch of the connector %s; "
+			       "give this one a branch of its own",
 			       branch, name);
 	if (strcmp(published, c->published) == 0)
-		return err_set(err, ST_USAGE,
-			       "name=%s: its publication branch %s would be that of the connector %s too; "
-			       "give it another name",
-			       c->name, published, name);
+		return err_set(
+			err, ST_USAGE,
+			"name=%s: its publication branch %s would be that of the connector %s too; "
+			"give it another name",
+			c->name, published, name);
 	if (strcmp(text_of(other, "path.prefix", "topics"), c->path_prefix) != 0)
 		return ST_OK;
 	for (size_t i = 0; !c->topics_regex && i < c->topics.n; i++)
 		if (reads(lake, other, name, c->topics.items[i]))
-			return err_set(err, ST_USAGE,
-				       "topics: %s/%s belongs to the connector %s of this lake; set "
-				       "path.prefix to a folder of its own",
-				       c->path_prefix, c->topics.items[i], name);
+			return err_set(
+				err, ST_USAGE,
+				"topics: %s/%s belongs to the connector %s of this lake; set "
+				"path.prefix to a folder of its own",
+				c->path_prefix, c->topics.items[i], name);
 	return ST_OK;
 }
 

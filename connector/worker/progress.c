@@ -53,11 +53,13 @@ void progress_show(struct progress *p, uint64_t read)
 	if (p->lag >= 0)
 		add_count(lag, sizeof(lag), (double)p->lag);
 	if (p->lag > 0 && p->rate > 1)
-		snprintf(left, sizeof(left), "  left %" PRId64 " s", (int64_t)((double)p->lag / p->rate));
+		snprintf(left, sizeof(left), "  left %" PRId64 " s",
+			 (int64_t)((double)p->lag / p->rate));
 	if (p->checkpoint_us)
-		snprintf(last, sizeof(last), "%" PRId64 " s ago", (now_us - p->checkpoint_us) / 1000000);
-	n = snprintf(line, sizeof(line), "\r\033[Krecords %s  %s/s  lag %s  checkpoint %s%s", records,
-		     rate, lag, last, left);
+		snprintf(last, sizeof(last), "%" PRId64 " s ago",
+			 (now_us - p->checkpoint_us) / 1000000);
+	n = snprintf(line, sizeof(line), "\r\033[Krecords %s  %s/s  lag %s  checkpoint %s%s",
+		     records, rate, lag, last, left);
 	line_there = true;
 	ignored = write(STDERR_FILENO, line, (size_t)n);
 	(void)ignored;

@@ -9,12 +9,12 @@ struct progress {
 	struct clock *clock;
 	int64_t shown_us;
 	int64_t started_us;
-	uint64_t records;	/* committed since the start */
-	double rate;		/* records a second, smoothed */
+	uint64_t records; /* committed since the start */
+	double rate; /* records a second, smoothed */
 	int64_t rate_us;
 	uint64_t rate_records;
-	int64_t lag;		/* -1 unknown */
-	int64_t checkpoint_us;	/* 0: none yet */
+	int64_t lag; /* -1 unknown */
+	int64_t checkpoint_us; /* 0: none yet */
 };
 
 void progress_start(struct progress *p, struct clock *clock);

@@ -97,8 +97,8 @@ struct publisher_thread {
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
-	uint64_t checkpoints;	/* since the last publish; guarded by lock */
-	bool finish;		/* guarded by lock */
+	uint64_t checkpoints; /* since the last publish; guarded by lock */
+	bool finish; /* guarded by lock */
 };
 
 static void publish_and_log(struct publisher_thread *t, enum status *st_out, struct err *err)

@@ -14,7 +14,7 @@ struct publisher {
 	struct lake *lake;
 	struct clock *clock;
 	struct rng *rng;
-	const volatile bool *stop;	/* ends a gate early; may be NULL */
+	const volatile bool *stop; /* ends a gate early; may be NULL */
 };
 
 /* publish() with the gates of the configuration. ST_HELD is recorded (state.h)

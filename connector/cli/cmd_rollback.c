@@ -1,0 +1,155 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "connector/cli/stream.h"
+#include "connector/history/rollback.h"
+#include "connector/worker/kafka_question.h"
+
+struct arguments {
+	struct cli_list to, skip;
+	const char *mode;
+	bool undo, dry_run, yes;
+	struct position *positions;
+};
+
+static void arguments_release(struct arguments *a)
+{
+	for (size_t i = 0; a->positions && i < a->skip.n; i++)
+		position_release(&a->positions[i]);
+	free(a->positions);
+	cli_list_release(&a->to);
+	cli_list_release(&a->skip);
+}
+
+static enum status check(struct arguments *a, struct rollback_request *request, struct err *err)
+{
+	if (a->undo && (a->to.n || a->skip.n))
+		return err_set(err, ST_USAGE,
+			       "--undo goes back to the recorded pair; leave --to and "
+			       "--skip-to out");
+	if (!a->undo && a->to.n == 0)
+		return err_set(err, ST_USAGE,
+			       "give --to a checkpoint, tag, TOPIC:PARTITION:OFFSET, time or "
+			       "record:TIME; or "
+			       "--undo");
+	if (strcmp(a->mode, "revert") != 0 && strcmp(a->mode, "reset") != 0)
+		return err_set(err, ST_USAGE, "--mode %s: give revert or reset", a->mode);
+	a->positions = xcalloc(a->skip.n, sizeof(*a->positions));
+	for (size_t i = 0; i < a->skip.n; i++)
+		if (!position_parse(a->skip.items[i], true, &a->positions[i]))
+			return err_set(err, ST_USAGE,
+				       "--skip-to %s: give TOPIC:PARTITION:OFFSET, or latest",
+				       a->skip.items[i]);
+	request->to = a->to.items;
+	request->n_to = a->to.n;
+	request->undo = a->undo;
+	request->mode = strcmp(a->mode, "reset") == 0 ? ROLLBACK_RESET : ROLLBACK_REVERT;
+	request->skip = a->positions;
+	request->n_skip = a->skip.n;
+	return ST_OK;
+}
+
+static void print_plan(const struct cli *cli, const struct stream *s,
+		       const struct rollback_plan *plan, bool dry_run)
+{
+	AUTO(buf_release) struct buf text = BUF_INIT;
+	AUTO(buf_release) struct buf replay = BUF_INIT;
+	AUTO(buf_release) struct buf skipped = BUF_INIT;
+
+	if (!cli->json) {
+		rollback_plan_print(&s->line, plan, &text);
+		fputs(buf_str(&text), stdout);
+		fflush(stdout);
+		return;
+	}
+	if (!dry_run)
+		return;
+	ranges_to_json(&plan->replay, &replay);
+	ranges_to_json(&plan->skipped, &skipped);
+	cli_json_line(json_pack(
+		"{s:s,s:o,s:o,s:o,s:s,s:i,s:i,s:o,s:o,s:o}", "name", s->config.name, "from",
+		cli_json_id(&plan->head.id), "to", cli_json_id(&plan->to.id), "shows",
+		lake_id_is_none(&plan->show) ? json_null() : cli_json_id(&plan->show), "mode",
+		plan->mode == ROLLBACK_RESET ? "reset" : "revert", "files",
+		(int)plan->files_on_ingest, "target_files", (int)plan->files_on_target, "offsets",
+		stream_json_offsets(&plan->offsets), "replay",
+		json_loads(buf_str(&replay), 0, NULL), "skipped",
+		json_loads(buf_str(&skipped), 0, NULL)));
+}
+
+static void print_result(const struct cli *cli, const struct stream *s,
+			 const struct rollback_result *result)
+{
+	char ingest[LAKE_ID_SHORT_BYTES], target[LAKE_ID_SHORT_BYTES];
+
+	if (cli->json) {
+		cli_json_line(json_pack("{s:s,s:o,s:o,s:I}", "name", s->config.name, "ingest",
+					cli_json_id(&result->ingest), "target",
+					cli_json_id(&result->target), "epoch",
+					(json_int_t)result->epoch));
+		return;
+	}
+	lake_id_short(&result->ingest, ingest);
+	lake_id_short(&result->target, target);
+	printf("done: %s is at %s, %s at %s; `tidemark rollback %s --undo` takes it back\n",
+	       s->config.branch, ingest, s->config.target, target, s->config.name);
+}
+
+static enum status run(struct cli *cli, int n, char **args, struct err *err)
+{
+	AUTO(arguments_release) struct arguments a = {.mode = "revert"};
+	AUTO(cli_args_release) struct cli_args positional = {0};
+	AUTO(stream_close) struct stream s = {0};
+	AUTO(rollback_plan_release) struct rollback_plan plan = {0};
+	struct rollback_request request = {.ask = kafka_ask_bounds};
+	struct rollback_result result;
+	const struct cli_option options[] = {
+		{"to", 0, CLI_LIST, &a.to},           {"skip-to", 0, CLI_LIST, &a.skip},
+		{"mode", 0, CLI_TEXT, &a.mode},       {"undo", 0, CLI_FLAG, &a.undo},
+		{"dry-run", 0, CLI_FLAG, &a.dry_run}, {"yes", 'y', CLI_FLAG, &a.yes},
+	};
+	enum status st =
+		cli_parse(cli, n, args, options, ARRAY_SIZE(options), 1, 1, &positional, err);
+
+	if (st == ST_OK)
+		st = check(&a, &request, err);
+	if (st == ST_OK)
+		st = stream_open(cli, positional.items[0], &s, err);
+	if (st != ST_OK)
+		return st;
+	request.ask_ctx = &s.config;
+	st = rollback_plan_make(&s.line, &request, &plan, err);
+	if (st == ST_NOT_FOUND && !*err->text)
+		return err_set(err, st, "%s has no checkpoint yet", s.config.name);
+	if (st != ST_OK)
+		return st;
+	print_plan(cli, &s, &plan, a.dry_run);
+	if (a.dry_run)
+		return ST_OK;
+	if (!a.yes && !cli->json && !stream_confirm("Roll back?"))
+		return err_set(err, ST_FAILED, "not confirmed; nothing was moved");
+	st = rollback_apply(&s.line, &plan, &result, err);
+	if (st != ST_OK)
+		return st;
+	stream_refresh(&s);
+	print_result(cli, &s, &result);
+	return ST_OK;
+}
+
+const struct command command_rollback = {
+	.name = "rollback",
+	.usage = "CONNECTOR --to TARGET... | --undo [--mode revert|reset] [--skip-to "
+		 "T:P:OFFSET|latest]... "
+		 "[--dry-run] [--yes]",
+	.summary = "put data and consumer back, together, to a checkpoint",
+	.help = "TARGET is a ref, TOPIC:PARTITION:OFFSET, a time (of commits) or record:TIME; of\n"
+		"several the oldest wins. The plan is printed before anything moves.\n"
+		"--mode revert  undo on the target by a new commit (the default)\n"
+		"--mode reset   move the target's branch back, where that drops nobody else's "
+		"work\n"
+		"--skip-to      go on behind these offsets; what is skipped is recorded as lost\n"
+		"--undo         take the newest rollback back, and what came since with it\n"
+		"--dry-run      print the plan alone\n",
+	.run = run,
+};

@@ -1,0 +1,523 @@
+#include "connector/worker/connector.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "connector/history/state.h"
+#include "connector/worker/progress.h"
+#include "connector/worker/publisher.h"
+#include "core/base/log.h"
+
+#define STEP_MS 10
+#define STATE_EVERY_MS 1000
+#define LAG_EVERY_MS 2000
+#define CALL_WAIT_MS 60000
+/* Faults that may pass are retried for so long without a checkpoint. */
+#define GIVE_UP_MS (10LL * 60 * 1000)
+#define BACKOFF_FIRST_MS 200
+#define BACKOFF_MOST_MS 10000
+#define REGISTRY_START_MS 55000
+/* Sessions that may end by lost offsets one after the other: the second one
+ * looks closely and says what to do. */
+#define LOST_MOST 3
+
+struct connector {
+	struct connector_options options;
+	const struct config *config;
+	struct registry *registry;
+	struct publisher_thread *publisher;
+	struct lake_meta commit_meta;
+	struct session *session; /* the run thread's own */
+	struct progress progress;
+	int64_t last_state_us, last_lag_us;
+	int64_t last_good_us; /* a checkpoint, or a session's start */
+	int64_t backoff_ms;
+	int lost_sessions;
+	bool paused;
+
+	/* commands that come through the socket */
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	uint64_t asked, answered; /* checkpoints; guarded by lock, as all below */
+	enum status answer;
+	struct err answer_err;
+	struct lake_id answer_id;
+	uint64_t answer_records;
+	bool refresh;
+	bool gone; /* no more answers */
+	struct session_status status;
+	struct offsets lag;
+	bool lag_known;
+};
+
+static int64_t now_us(const struct connector *c)
+{
+	return c->options.clock->mono_us(c->options.clock);
+}
+
+static bool stopping(const struct connector *c)
+{
+	return c->options.stop && *c->options.stop;
+}
+
+/* ---- answers to commands ---- */
+
+static enum status answer_checkpoint(struct connector *c, struct buf *out, struct err *err)
+{
+	char hex[LAKE_ID_HEX_BYTES];
+	struct timespec until;
+	enum status st = ST_OK;
+	uint64_t mine;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += CALL_WAIT_MS / 1000;
+	pthread_mutex_lock(&c->lock);
+	mine = ++c->asked;
+	while (c->answered < mine && !c->gone && st == ST_OK)
+		if (pthread_cond_timedwait(&c->cond, &c->lock, &until) != 0)
+			st = err_set(err, ST_UNREACHABLE,
+				     "the connector did not answer within %d s",
+				     CALL_WAIT_MS / 1000);
+	if (c->answered >= mine) {
+		st = c->answer;
+		*err = c->answer_err;
+		lake_id_hex(&c->answer_id, hex);
+		buf_addf(out, "{\"commit\":\"%s\",\"records\":%" PRIu64 "}", hex,
+			 c->answer_records);
+	} else if (st == ST_OK) {
+		st = err_set(err, ST_NOT_FOUND, "the connector is stopping");
+	}
+	pthread_mutex_unlock(&c->lock);
+	return st;
+}
+
+static void put_offsets(json_t *object, const char *key, const struct offsets *o)
+{
+	AUTO(buf_release) struct buf text = BUF_INIT;
+
+	offsets_to_json(o, &text);
+	json_object_set_new(object, key, json_loads(buf_str(&text), 0, NULL));
+}
+
+static void answer_status(struct connector *c, struct buf *out)
+{
+	AUTO(offsets_release) struct offsets positions = OFFSETS_INIT;
+	json_t *object = json_object();
+	char *text;
+
+	pthread_mutex_lock(&c->lock);
+	for (size_t i = 0; i < c->status.positions.n; i++)
+		offsets_set(&positions, c->status.positions.items[i].topic,
+			    c->status.positions.items[i].partition,
+			    c->status.positions.items[i].offset);
+	json_object_set_new(object, "state", json_string(c->paused ? "PAUSED" : "RUNNING"));
+	json_object_set_new(object, "pending", json_integer((json_int_t)c->status.pending_records));
+	json_object_set_new(object, "stalled_ms", json_integer((json_int_t)c->status.stalled_ms));
+	put_offsets(object, "positions", &positions);
+	if (c->lag_known)
+		put_offsets(object, "lag", &c->lag);
+	pthread_mutex_unlock(&c->lock);
+	text = json_dumps(object, JSON_COMPACT);
+	buf_adds(out, text);
+	free(text);
+	json_decref(object);
+}
+
+static enum status on_call(void *ctx, const char *method, const char *in, struct buf *out,
+			   struct err *err)
+{
+	struct connector *c = ctx;
+	json_t *request = json_loads(in, 0, NULL);
+	const char *name = json_string_value(json_object_get(request, "name"));
+	bool mine = name && strcmp(name, c->config->name) == 0;
+
+	json_decref(request);
+	if (!mine)
+		return err_set(err, ST_NOT_FOUND, "the process that owns the lake runs %s only",
+			       c->config->name);
+	if (strcmp(method, "checkpoint") == 0)
+		return answer_checkpoint(c, out, err);
+	if (strcmp(method, "status") == 0) {
+		answer_status(c, out);
+		return ST_OK;
+	}
+	if (strcmp(method, "refresh") == 0) {
+		pthread_mutex_lock(&c->lock);
+		c->refresh = true;
+		pthread_mutex_unlock(&c->lock);
+		buf_adds(out, "{}");
+		return ST_OK;
+	}
+	return err_set(err, ST_USAGE, "no such call: %s", method);
+}
+
+/* A checkpoint that a command asked for. */
+static void serve_checkpoint(struct connector *c)
+{
+	struct session_status status;
+	struct err err = ERR_INIT;
+	uint64_t asked;
+	enum status st;
+
+	pthread_mutex_lock(&c->lock);
+	asked = c->asked;
+	pthread_mutex_unlock(&c->lock);
+	if (asked == c->answered)
+		return;
+	st = session_checkpoint(c->session, &err);
+	session_status(c->session, &status);
+	pthread_mutex_lock(&c->lock);
+	c->answered = asked;
+	c->answer = st;
+	c->answer_err = err;
+	c->answer_id = status.head.id;
+	c->answer_records = status.head.records;
+	pthread_cond_broadcast(&c->cond);
+	pthread_mutex_unlock(&c->lock);
+	session_status_release(&status);
+}
+
+/* ---- what is watched while a session runs ---- */
+
+static void checkpointed(void *ctx, const struct checkpoint *head, const struct batch *batch)
+{
+	struct connector *c = ctx;
+	char id[LAKE_ID_SHORT_BYTES];
+
+	c->last_good_us = now_us(c);
+	c->backoff_ms = BACKOFF_FIRST_MS;
+	c->lost_sessions = 0;
+	c->progress.records += batch->records;
+	c->progress.checkpoint_us = c->last_good_us;
+	lake_id_short(&head->id, id);
+	if (!c->options.progress)
+		log_info("checkpoint", LOG_S("connector", c->config->name),
+			 LOG_S("branch", c->config->branch), LOG_S("commit", id),
+			 LOG_I("records", batch->records), LOG_I("bytes", batch->bytes),
+			 LOG_I("deadletters", batch->deadletters),
+			 LOG_I("partitions", batch->ranges.n));
+	publisher_checkpointed(c->publisher);
+}
+
+static void read_state(struct connector *c)
+{
+	AUTO(buf_release) struct buf text = BUF_INIT;
+	enum status st = state_read(c->options.lake, c->config->name, STATE_PAUSE, &text, NULL);
+	bool paused = st == ST_OK;
+
+	if (st != ST_OK && st != ST_NOT_FOUND)
+		return;
+	if (paused != c->paused)
+		log_info(paused ? "paused" : "resumed", LOG_S("connector", c->config->name));
+	pthread_mutex_lock(&c->lock);
+	c->paused = paused;
+	pthread_mutex_unlock(&c->lock);
+	session_pause(c->session, paused);
+}
+
+static void read_lag(struct connector *c, const struct session_status *status)
+{
+	AUTO(partitions_release) struct partitions latest = PARTITIONS_INIT;
+	struct offsets lag = OFFSETS_INIT;
+	int64_t sum = 0;
+
+	if (session_lag(c->session, &latest, NULL) != ST_OK)
+		return;
+	for (size_t i = 0; i < latest.n; i++) {
+		const struct partition *p = &latest.items[i];
+		const struct partition *at =
+			partitions_find(&status->positions, p->topic, p->partition);
+
+		if (p->status != ST_OK || !at)
+			continue;
+		offsets_set(&lag, p->topic, p->partition,
+			    p->offset > at->offset ? p->offset - at->offset : 0);
+		sum += p->offset > at->offset ? p->offset - at->offset : 0;
+	}
+	c->progress.lag = sum;
+	pthread_mutex_lock(&c->lock);
+	offsets_release(&c->lag);
+	c->lag = lag;
+	c->lag_known = true;
+	pthread_mutex_unlock(&c->lock);
+}
+
+static void watch(struct connector *c)
+{
+	struct session_status status;
+	bool refresh, state_due;
+
+	pthread_mutex_lock(&c->lock);
+	refresh = c->refresh;
+	c->refresh = false;
+	pthread_mutex_unlock(&c->lock);
+	state_due = refresh || (now_us(c) - c->last_state_us) / 1000 >= STATE_EVERY_MS;
+	if (refresh)
+		session_refresh(c->session);
+	if (state_due) {
+		c->last_state_us = now_us(c);
+		read_state(c);
+	}
+	if (!state_due && !(c->options.progress && progress_due(&c->progress)))
+		return;
+	session_status(c->session, &status);
+	if ((now_us(c) - c->last_lag_us) / 1000 >= LAG_EVERY_MS) {
+		c->last_lag_us = now_us(c);
+		read_lag(c, &status);
+	}
+	if (c->options.progress)
+		progress_show(&c->progress, c->progress.records + status.pending_records);
+	pthread_mutex_lock(&c->lock);
+	session_status_release(&c->status);
+	c->status = status;
+	pthread_mutex_unlock(&c->lock);
+}
+
+/* ---- sessions, one after the other ---- */
+
+static enum status open_session(struct connector *c, struct err *err);
+
+static enum status open_rdkafka(void *ctx, const struct consumer_options *options,
+				struct consumer **out, struct err *err)
+{
+	(void)ctx;
+	return rdkafka_consumer_open(options, out, err);
+}
+
+static enum status open_session(struct connector *c, struct err *err)
+{
+	const struct session_options options = {
+		.config = c->config,
+		.lake = c->options.lake,
+		.clock = c->options.clock,
+		.rng = c->options.rng,
+		.registry = c->registry,
+		.commit_meta = &c->commit_meta,
+		.open_consumer = open_rdkafka,
+		.threads = true,
+		.until_latest = c->options.until_latest,
+		.adopt = c->options.adopt,
+		.checkpointed = checkpointed,
+		.ctx = c,
+	};
+	enum status st = session_open(&options, &c->session, err);
+
+	c->last_state_us = 0;
+	return st;
+}
+
+/* Runs one session to its end. */
+static enum session_end run_session(struct connector *c, enum status *st_out, struct err *err)
+{
+	enum session_end end = SESSION_GOES_ON;
+
+	while (end == SESSION_GOES_ON && !stopping(c)) {
+		watch(c);
+		serve_checkpoint(c);
+		end = session_step(c->session, STEP_MS, st_out, err);
+	}
+	return end;
+}
+
+/* Closes the session; a last checkpoint where that makes sense. */
+static enum status close_session(struct connector *c, enum session_end end, enum status st,
+				 struct err *err)
+{
+	struct err close_err = ERR_INIT;
+	/* what was read before a bad record is good */
+	bool commit = end == SESSION_GOES_ON || end == SESSION_DONE ||
+		      (end == SESSION_FAILED && (st == ST_POISON || st == ST_NOT_FOUND));
+	enum status closed = session_close(MOVE(c->session), commit, &close_err);
+
+	if (closed != ST_OK && end != SESSION_FAILED) {
+		*err = close_err;
+		return closed;
+	}
+	return end == SESSION_FAILED ? st : ST_OK;
+}
+
+/* Sleeps before the next session; false where it is time to give up. */
+static bool back_off(struct connector *c, enum status st, const struct err *err)
+{
+	int64_t left_ms;
+
+	if (st == ST_CONFLICT) {
+		log_info("reading the head again", LOG_S("reason", err->text));
+		return true;
+	}
+	if (st == ST_LOST && ++c->lost_sessions >= LOST_MOST)
+		return false;
+	if ((now_us(c) - c->last_good_us) / 1000 > GIVE_UP_MS)
+		return false;
+	log_warn("trying again", LOG_S("reason", err->text), LOG_I("in_ms", c->backoff_ms));
+	for (left_ms = c->backoff_ms; left_ms > 0 && !stopping(c); left_ms -= 50)
+		c->options.clock->sleep_ms(c->options.clock, 50);
+	c->backoff_ms = c->backoff_ms * 2 < BACKOFF_MOST_MS ? c->backoff_ms * 2 : BACKOFF_MOST_MS;
+	return true;
+}
+
+static enum status run_sessions(struct connector *c, struct err *err)
+{
+	bool first = true;
+
+	for (;;) {
+		enum session_end end = SESSION_AGAIN;
+		enum status st = open_session(c, err);
+
+		if (st == ST_OK) {
+			if (first)
+				log_info("running", LOG_S("connector", c->config->name),
+					 LOG_S("lake", lake_url(c->options.lake)),
+					 LOG_S("branch", c->config->branch));
+			first = false;
+			end = run_session(c, &st, err);
+			if (end != SESSION_AGAIN)
+				return close_session(c, end, st, err);
+			(void)!session_close(MOVE(c->session), false, NULL);
+		} else if (first || !(status_retriable(st) || st == ST_CONFLICT)) {
+			return st;
+		}
+		if (stopping(c))
+			return ST_OK;
+		if (!back_off(c, st, err))
+			return st;
+	}
+}
+
+/* ---- around it ---- */
+
+static enum status open_registry(struct connector *c, struct err *err)
+{
+	const struct registry_options options = {
+		.urls = c->config->registry_urls,
+		.user = c->config->registry_user,
+		.password = c->config->registry_password,
+	};
+	int64_t end_us = now_us(c) + REGISTRY_START_MS * 1000;
+	enum status st;
+
+	if (c->config->converter != CONVERTER_AVRO)
+		return ST_OK;
+	st = registry_open(&options, &c->registry, err);
+	if (st != ST_OK)
+		return st;
+	while ((st = registry_check(c->registry, err)) == ST_UNREACHABLE && now_us(c) < end_us &&
+	       !stopping(c)) {
+		log_warn("registry does not answer", LOG_S("reason", err->text));
+		c->options.clock->sleep_ms(c->options.clock, 1000);
+	}
+	if (st == ST_UNREACHABLE)
+		return err_wrap(err, st, "value.converter.schema.registry.url");
+	return st;
+}
+
+static void read_commit_meta(struct connector *c)
+{
+	static const char prefix[] = "commit.metadata.";
+
+	for (size_t i = 0; i < c->config->props.n; i++) {
+		const struct prop *p = &c->config->props.items[i];
+
+		if (strncmp(p->key, prefix, sizeof(prefix) - 1) == 0)
+			lake_meta_set(&c->commit_meta, p->key + sizeof(prefix) - 1, p->value);
+	}
+}
+
+static enum status prepare(struct connector *c, struct err *err)
+{
+	AUTO(buf_release) struct buf properties = BUF_INIT;
+	struct lake *lake = c->options.lake;
+	const struct publisher publisher = {
+		.config = c->config,
+		.lake = lake,
+		.clock = c->options.clock,
+		.rng = c->options.rng,
+		.stop = c->options.stop,
+	};
+	enum status st = connector_check_neighbours(c->config, lake, err);
+
+	if (st == ST_OK)
+		st = open_registry(c, err);
+	if (st != ST_OK)
+		return st;
+	config_public_json(c->config, &properties);
+	st = state_write(lake, c->config->target, c->config->name, STATE_PROPERTIES,
+			 buf_str(&properties), err);
+	if (st == ST_OK)
+		st = state_write(lake, c->config->target, c->config->name, STATE_FAILURE, NULL,
+				 err);
+	if (st == ST_OK)
+		st = lake_serve(lake, on_call, c, err);
+	if (st == ST_OK)
+		c->publisher = publisher_start(&publisher);
+	return st;
+}
+
+/* The cause of a stop, for `status`. */
+static void record_failure(struct connector *c, enum status st, const char *reason)
+{
+	char time[TIME_TEXT_BYTES], *text;
+	json_t *failure;
+
+	time_format(c->options.clock->wall_ms(c->options.clock), time);
+	failure = json_pack("{s:s,s:s,s:s}", "status", status_name(st), "reason", reason, "since",
+			    time);
+	text = json_dumps(failure, JSON_COMPACT);
+	if (state_write(c->options.lake, c->config->target, c->config->name, STATE_FAILURE, text,
+			NULL) != ST_OK)
+		log_warn("the failure is not recorded", LOG_S("connector", c->config->name));
+	free(text);
+	json_decref(failure);
+}
+
+static void release(struct connector *c)
+{
+	(void)!lake_serve(c->options.lake, NULL, NULL, NULL);
+	if (c->registry)
+		registry_close(c->registry);
+	lake_meta_release(&c->commit_meta);
+	session_status_release(&c->status);
+	offsets_release(&c->lag);
+	pthread_cond_destroy(&c->cond);
+	pthread_mutex_destroy(&c->lock);
+}
+
+enum status connector_run(const struct connector_options *options, struct err *err)
+{
+	struct connector c = {.options = *options, .config = options->config};
+	struct err publish_err = ERR_INIT;
+	enum status st, published;
+
+	pthread_mutex_init(&c.lock, NULL);
+	pthread_cond_init(&c.cond, NULL);
+	c.backoff_ms = BACKOFF_FIRST_MS;
+	c.last_good_us = now_us(&c);
+	progress_start(&c.progress, options->clock);
+	if (options->progress)
+		log_set_before(progress_wipe);
+	read_commit_meta(&c);
+	st = prepare(&c, err);
+	if (st == ST_OK) {
+		st = run_sessions(&c, err);
+		if (st != ST_OK)
+			record_failure(&c, st, err->text);
+	}
+	published = publisher_finish(
+		c.publisher, st == ST_OK && options->until_latest && !stopping(&c), &publish_err);
+	if (st == ST_OK && published != ST_OK) {
+		*err = publish_err;
+		st = published;
+	}
+	pthread_mutex_lock(&c.lock);
+	c.gone = true;
+	pthread_cond_broadcast(&c.cond);
+	pthread_mutex_unlock(&c.lock);
+	release(&c);
+	progress_wipe();
+	log_set_before(NULL);
+	return st;
+}
