@@ -661,6 +661,10 @@ enum status json_encode(const struct schema *s, const char *json, size_t len, st
 		return err_set(err, ST_POISON, "the value is no JSON: %s, at byte %d", why.text,
 			       why.position);
 	st = encode(&e, schema_root(s), j);
+	if (!e.steps_left)
+		st = err_set(err, ST_POISON,
+			     "value: the unions leave too many ways to read it; name the branches: "
+			     "{\"branch\": value}");
 	if (st != ST_OK)
 		out->len = mark;
 	return st;
@@ -678,6 +682,8 @@ static enum status prepare_field(const char *record, struct schema_field *f, str
 	if (!f->default_json || f->default_bytes)
 		return ST_OK;
 	st = encode(&e, f->type, f->default_json);
+	if (!e.steps_left)
+		st = err_set(err, ST_FAILED, "too many ways to read it");
 	if (st != ST_OK)
 		return err_wrap(err, ST_FAILED, "the default of field '%s' of '%s'", f->name,
 				record);
