@@ -123,7 +123,7 @@ registry() {
 python() {
 	local out=$cache/python-1
 	[ -x "$out/bin/python" ] && return 0
-	say "installing fastavro 1.12.1, python-snappy 0.7.3 and zstandard 0.25.0 (PyPI)"
+	say "installing fastavro 1.12.1, cramjam 2.11.0 and zstandard 0.25.0 (PyPI)"
 	python3 -m venv "$out.new"
 	"$out.new/bin/pip" -q install --require-hashes -r "$(dirname "$0")/python-requirements.txt" >&2
 	mv "$out.new" "$out"
