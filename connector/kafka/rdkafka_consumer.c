@@ -15,6 +15,10 @@
 struct rdkafka_consumer {
 	struct consumer base;
 	rd_kafka_t *rk;
+	/* Questions go through a handle of their own: a broker answers the requests
+	 * of one connection in turn, so behind a fetch that waits for records they
+	 * would wait too (fetch.wait.max.ms). */
+	rd_kafka_t *admin;
 	rd_kafka_queue_t **queues; /* by task */
 	int tasks;
 	struct consumer_events events;
@@ -291,11 +295,11 @@ static enum status rdkafka_describe(struct consumer *base, int timeout_ms, struc
 	enum status st;
 
 	if (!c->regex)
-		return client_describe(c->rk, (const char *const *)c->topics, c->n_topics,
+		return client_describe(c->admin, (const char *const *)c->topics, c->n_topics,
 				       timeout_ms, out, err);
-	st = client_match_topics(c->rk, c->topics[0], timeout_ms, &names, &n, err);
+	st = client_match_topics(c->admin, c->topics[0], timeout_ms, &names, &n, err);
 	if (st == ST_OK)
-		st = client_describe(c->rk, (const char *const *)names, n, timeout_ms, out, err);
+		st = client_describe(c->admin, (const char *const *)names, n, timeout_ms, out, err);
 	for (size_t i = 0; i < n; i++)
 		free(names[i]);
 	free(names);
@@ -305,21 +309,27 @@ static enum status rdkafka_describe(struct consumer *base, int timeout_ms, struc
 static enum status rdkafka_list_offsets(struct consumer *base, enum offset_spec spec,
 					struct partitions *list, int timeout_ms, struct err *err)
 {
-	return client_list_offsets(of(base)->rk, spec, list, timeout_ms, err);
+	return client_list_offsets(of(base)->admin, spec, list, timeout_ms, err);
 }
 
 /* ---- open and close ---- */
 
+static void destroy(rd_kafka_t *rk)
+{
+	void *state = rk ? rd_kafka_opaque(rk) : NULL;
+
+	if (rk)
+		rd_kafka_destroy_flags(rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+	free(state);
+}
+
 static void release(struct rdkafka_consumer *c)
 {
-	void *state = c->rk ? rd_kafka_opaque(c->rk) : NULL;
-
 	for (int i = 0; c->queues && i < c->tasks; i++)
 		if (c->queues[i])
 			rd_kafka_queue_destroy(c->queues[i]);
-	if (c->rk)
-		rd_kafka_destroy_flags(c->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
-	free(state);
+	destroy(c->rk);
+	destroy(c->admin);
 	for (size_t i = 0; i < c->n_topics; i++)
 		free(c->topics[i]);
 	free(c->topics);
@@ -399,6 +409,10 @@ enum status rdkafka_consumer_open(const struct consumer_options *o, struct consu
 	c->regex = o->regex;
 	c->tasks = o->tasks;
 	st = client_new(RD_KAFKA_CONSUMER, conf, &c->rk, err);
+	if (st == ST_OK)
+		st = client_conf(o->client, &conf, err);
+	if (st == ST_OK)
+		st = client_new(RD_KAFKA_PRODUCER, conf, &c->admin, err);
 	if (st != ST_OK) {
 		release(c);
 		return st;
