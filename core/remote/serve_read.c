@@ -211,7 +211,7 @@ static enum status run_object_open(struct request *r, struct err *err)
 static enum status run_object_read(struct request *r, struct err *err)
 {
 	uint64_t offset, len;
-	struct handle *h;
+	struct handle *h = NULL;
 	size_t n;
 	enum status st = query_u64(r, "offset", &offset, err);
 
@@ -262,7 +262,7 @@ static enum status run_diff_open(struct request *r, struct err *err)
 static enum status run_diff_next(struct request *r, struct err *err)
 {
 	json_t *entries;
-	struct handle *h;
+	struct handle *h = NULL;
 	enum status st = query_handle(r, HANDLE_DIFF, &h, err);
 
 	if (st != ST_OK)

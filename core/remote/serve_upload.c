@@ -23,7 +23,7 @@ static enum status run_upload(struct request *r, struct err *err)
 {
 	const char *finish = http_query(r->x, "finish");
 	const struct buf *body = http_body(r->x);
-	struct handle *h;
+	struct handle *h = NULL;
 	enum status st = take_upload(r, &h, err);
 
 	if (st != ST_OK)
@@ -48,7 +48,7 @@ static enum status run_close(struct request *r, struct err *err)
 	static const char *const kinds[] = {
 		[HANDLE_UPLOAD] = "upload", [HANDLE_OBJECT] = "object", [HANDLE_DIFF] = "diff"};
 	const char *kind;
-	struct handle *h;
+	struct handle *h = NULL;
 	enum status st = query_text(r, "kind", &kind, err);
 
 	for (size_t i = 0; st == ST_OK && i < ARRAY_SIZE(kinds); i++) {

@@ -102,7 +102,7 @@ static void whole_txn_release(struct whole_txn *w, struct sessions *sessions)
 static enum status take_finished(struct request *r, const json_t *in, uint64_t session,
 				 struct handle **out, struct err *err)
 {
-	struct handle *h;
+	struct handle *h = NULL;
 	uint64_t id;
 	enum status st;
 
@@ -264,7 +264,7 @@ static enum status run_stage_put(struct request *r, struct err *err)
 	AUTO(freep) char *branch = NULL;
 	AUTO(freep) char *path = NULL;
 	AUTO(freep) char *type = NULL;
-	struct handle *h;
+	struct handle *h = NULL;
 	uint64_t session;
 	enum status st;
 

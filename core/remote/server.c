@@ -56,7 +56,7 @@ void remote_server_set_handler(struct remote_server *server, lake_call_handler h
 static enum status run_call(struct request *r, struct err *err)
 {
 	struct remote_server *server = r->server;
-	const char *method;
+	const char *method = NULL;
 	struct slot *slot;
 	enum status st = query_text(r, "method", &method, err);
 
@@ -152,7 +152,7 @@ enum status query_u64(struct request *r, const char *name, uint64_t *out, struct
 enum status query_handle(struct request *r, enum handle_kind kind, struct handle **out,
 			 struct err *err)
 {
-	uint64_t session, id;
+	uint64_t session = 0, id = 0;
 	enum status st = query_u64(r, "session", &session, err);
 
 	if (st == ST_OK)

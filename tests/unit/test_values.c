@@ -57,17 +57,12 @@ static void test_meta(void **state)
 	assert_int_equal(copy.n, 2);
 }
 
+#define HEX64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
 static void test_ref_names(void **state)
 {
 	static const char *const good[] = {"main", "ingest-orders", "_x", "0", "a-"};
-	static const char *const bad[] = {"",
-					  "-a",
-					  "a/b",
-					  "a b",
-					  "a.b",
-					  "\xc3\xa9",
-					  "0123456789abcdef0123456789abcdef0123456789abcdef"
-					  "0123456789abcdef"};
+	static const char *const bad[] = {"", "-a", "a/b", "a b", "a.b", "\xc3\xa9", HEX64};
 	char longest[257];
 
 	(void)state;
