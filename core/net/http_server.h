@@ -20,7 +20,7 @@ struct http_exchange;
 
 struct http_server_options {
 	int listen_fd; /* listening; the server's from a successful start on */
-	unsigned max_connections; /* 0: 256; more of them wait */
+	unsigned max_connections; /* 0: 256; one more is closed at once */
 	size_t max_body_bytes; /* of a body that is gathered; 0: 64 MiB */
 	unsigned idle_timeout_s; /* 0: a silent connection stays open */
 	/* May the peer of this socket make requests? NULL: any. */

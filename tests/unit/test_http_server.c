@@ -7,6 +7,7 @@
 #include <string.h>
 #include <arpa/inet.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -281,6 +282,31 @@ static void test_connection_ends(void **state)
 	assert_int_equal(closed, 1);
 }
 
+/* One connection more than the server takes is closed at once, and there is
+ * room again when another ends. */
+static void test_connections_beyond_the_limit(void **state)
+{
+	AUTO(http_answer_release) struct http_answer a = HTTP_ANSWER_INIT;
+	struct http_client *clients[9];
+	AUTO(freep) char *url = xasprintf("%s/x", base);
+	const struct http_request request = {.method = "GET", .url = url};
+	struct err err;
+
+	(void)state;
+	for (int i = 0; i < 9; i++) {
+		clients[i] = http_client_new(&(struct http_client_options){.timeout_ms = 20000});
+		assert_int_equal(http_request(clients[i], &request, &a, &err),
+				 i < 8 ? ST_OK : ST_UNREACHABLE);
+	}
+	http_client_free(clients[0]);
+	http_client_free(clients[8]);
+	/* The server learns of the end when its thread runs. */
+	while (http_request(client, &request, &a, &err) != ST_OK)
+		sched_yield();
+	for (int i = 1; i < 8; i++)
+		http_client_free(clients[i]);
+}
+
 /* A server that stops does not wait for connections that are silent. */
 static void test_stop_with_open_connection(void **state)
 {
@@ -302,6 +328,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_streams, start, stop),
 		cmocka_unit_test_setup_teardown(test_at_once, start, stop),
 		cmocka_unit_test_setup_teardown(test_connection_ends, start, stop),
+		cmocka_unit_test_setup_teardown(test_connections_beyond_the_limit, start, stop),
 		cmocka_unit_test_setup_teardown(test_stop_with_open_connection, start, stop),
 	};
 
