@@ -260,7 +260,8 @@ static enum status prepare(struct embedded *e, const struct staged_list *staged,
 }
 
 /* With e->moves held: what was taken, and has not been staged anew since, is
- * no longer staged. */
+ * no longer staged. ST_CONFLICT where something taken was taken back since (a
+ * put that was removed again leaves no record): the commit must not have it. */
 static enum status clear_taken(struct embedded *e, struct db_batch *batch, const char *branch,
 			       const struct staged_list *taken, struct err *err)
 {
@@ -276,7 +277,8 @@ static enum status clear_taken(struct embedded *e, struct db_batch *batch, const
 		key_staged(&key, branch, taken->items[i].path);
 		st = db_get(e->db, &key, &value, err);
 		if (st == ST_NOT_FOUND)
-			continue;
+			return err_set(err, ST_CONFLICT, "'%s' is no longer staged",
+				       taken->items[i].path);
 		if (st != ST_OK)
 			return st;
 		now = bytes_of(value.data, value.len);
@@ -330,7 +332,7 @@ enum status embedded_stage_commit(struct lake *lake, const char *branch, const c
 			return ST_OK;
 		}
 		if (st == ST_CONFLICT)
-			st = ST_OK; /* another mover was faster: again, on its head */
+			st = ST_OK; /* somebody was faster: again, on what is there now */
 	}
 	return st != ST_OK
 		       ? st

@@ -1,6 +1,6 @@
 /* The embedded lake, beside what the suite for every backend asks of it
- * (test_lake.c): its folder, its lock, what is on disk, what a damaged disk
- * gives, and its staging under concurrency. */
+ * (test_lake.c): its folder, its lock, what is on disk, and what a damaged
+ * disk gives. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,8 +9,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +18,7 @@
 #include "core/base/file.h"
 #include "core/embedded/node_cache.h"
 #include "core/lake.h"
+#include "tests/lib/lake_steps.h"
 #include "tests/lib/must.h"
 #include "tests/lib/tempdir.h"
 
@@ -28,57 +27,6 @@ static const struct lake_options own = {.access = LAKE_OWN, .create = true, .com
 static char *path_in(const char *dir, const char *name)
 {
 	return xasprintf("%s/%s", dir, name);
-}
-
-static struct lake *open_lake(const char *dir)
-{
-	struct lake *lake = NULL;
-
-	MUST(lake_open(dir, &own, &lake, &err));
-	return lake;
-}
-
-static struct lake_id head_of(struct lake *lake, const char *ref)
-{
-	struct lake_id id;
-
-	MUST(lake_resolve(lake, ref, &id, &err));
-	return id;
-}
-
-/* Bytes that differ from call to call by seed and are not compressible away. */
-static char *noise(size_t len, uint64_t seed)
-{
-	struct rng rng = rng_seeded(seed);
-	char *data = xmalloc(len);
-
-	for (size_t i = 0; i < len; i++)
-		data[i] = (char)rng_next(&rng);
-	return data;
-}
-
-static struct lake_id commit_bytes(struct lake *lake, const char *branch, const char *path,
-				   const void *data, size_t len)
-{
-	AUTO(lake_txn_freep) struct lake_txn *txn = NULL;
-	struct lake_id head = head_of(lake, branch);
-	struct lake_id id;
-
-	MUST(lake_txn_begin(lake, &head, &txn, &err));
-	MUST(lake_txn_put_bytes(txn, path, data, len, NULL, NULL, &err));
-	MUST(lake_txn_commit(txn, branch, &head, "test", &id, &err));
-	return id;
-}
-
-static void assert_content(struct lake *lake, const char *ref, const char *path, const void *data,
-			   size_t len)
-{
-	AUTO(buf_release) struct buf found = BUF_INIT;
-	struct lake_id id = head_of(lake, ref);
-
-	MUST(lake_read(lake, &id, path, len + 1, &found, &err));
-	assert_int_equal(found.len, len);
-	assert_memory_equal(buf_str(&found), data, len);
 }
 
 static size_t count_files(const char *dir)
@@ -460,198 +408,6 @@ static void bears_a_torn_or_old_sequence(void **state)
 	MUST_SAY(ST_DAMAGED, "slots", lake_open(dir, &own, &lake, &err));
 }
 
-/* ---- staging ---- */
-
-static void stage(struct lake *lake, const char *branch, const char *path, const char *text)
-{
-	struct lake_upload *up = NULL;
-
-	MUST(lake_upload_open(lake, &up, &err));
-	MUST(lake_upload_write(up, text, strlen(text), &err));
-	MUST(lake_upload_finish(up, &err));
-	MUST(lake_stage_put(lake, branch, path, up, NULL, NULL, &err));
-}
-
-static void make_branch(struct lake *lake, const char *name)
-{
-	struct lake_move move = {.kind = LAKE_BRANCH, .name = name, .to = head_of(lake, "main")};
-
-	MUST(lake_refs_move(lake, &move, 1, "test", &err));
-}
-
-static void keeps_staged_changes_over_a_restart(void **state)
-{
-	AUTO(tempdir_remove) char *dir = tempdir_new();
-	AUTO(freep) char *large = noise(40000, 8);
-	struct lake *lake = open_lake(dir);
-	struct lake_upload *up = NULL;
-	struct lake_changes changes;
-	struct lake_id id;
-
-	(void)state;
-	make_branch(lake, "dev");
-	stage(lake, "dev", "small", "text");
-	MUST(lake_upload_open(lake, &up, &err));
-	MUST(lake_upload_write(up, large, 40000, &err));
-	MUST(lake_upload_finish(up, &err));
-	MUST(lake_stage_put(lake, "dev", "large", up, NULL, NULL, &err));
-	lake_close(lake);
-	lake = open_lake(dir);
-	MUST(lake_stage_changes(lake, "dev", &changes, &err));
-	assert_int_equal(changes.n, 2);
-	assert_string_equal(changes.items[0].path, "large");
-	assert_int_equal(changes.items[1].change, LAKE_ADDED);
-	lake_changes_release(&changes);
-	MUST(lake_stage_commit(lake, "dev", "m", NULL, &id, &err));
-	assert_content(lake, "dev", "large", large, 40000);
-	assert_content(lake, "dev", "small", "text", 4);
-	MUST_BE(ST_EMPTY, lake_stage_commit(lake, "dev", "m", NULL, &id, &err));
-	/* A deleted branch takes its staged changes and protection with it. */
-	stage(lake, "dev", "again", "x");
-	MUST(lake_branch_protect(lake, "dev", "orders", &err));
-	{
-		struct lake_move gone = {.kind = LAKE_BRANCH, .name = "dev", .expected = id};
-
-		MUST(lake_refs_move(lake, &gone, 1, "test", &err));
-	}
-	make_branch(lake, "dev");
-	MUST(lake_stage_changes(lake, "dev", &changes, &err));
-	assert_int_equal(changes.n, 0);
-	lake_changes_release(&changes);
-	stage(lake, "dev", "unprotected", "x");
-	lake_close(lake);
-}
-
-struct stager {
-	struct lake *lake;
-	int first;
-	atomic_int *running;
-};
-
-enum { STAGED_EACH = 60 };
-
-static void *stage_many(void *arg)
-{
-	struct stager *s = arg;
-
-	for (int i = 0; i < STAGED_EACH; i++) {
-		char path[32];
-		char text[32];
-
-		snprintf(path, sizeof(path), "p/%04d", s->first + i);
-		stage(s->lake, "dev", path, path);
-		/* And one path again and again: a commit must not take the
-		 * newer for the older. */
-		snprintf(path, sizeof(path), "latest/%d", s->first);
-		snprintf(text, sizeof(text), "%d", i);
-		stage(s->lake, "dev", path, text);
-	}
-	atomic_fetch_sub(s->running, 1);
-	return NULL;
-}
-
-/* Commits run against puts: each put is in exactly one commit, none is lost. */
-static void loses_no_staged_change_to_a_commit(void **state)
-{
-	AUTO(tempdir_remove) char *dir = tempdir_new();
-	struct lake *lake = open_lake(dir);
-	atomic_int running = 2;
-	struct stager stagers[2] = {{lake, 0, &running}, {lake, 1000, &running}};
-	pthread_t threads[2];
-	struct lake_id id;
-	unsigned found = 0;
-	struct err why = ERR_INIT;
-	struct lake_list *list = NULL;
-	enum status st = ST_OK;
-
-	(void)state;
-	make_branch(lake, "dev");
-	for (int i = 0; i < 2; i++)
-		assert_int_equal(pthread_create(&threads[i], NULL, stage_many, &stagers[i]), 0);
-	while (atomic_load(&running) > 0) {
-		st = lake_stage_commit(lake, "dev", "m", NULL, &id, &why);
-		assert_true(st == ST_OK || st == ST_EMPTY);
-	}
-	for (int i = 0; i < 2; i++)
-		pthread_join(threads[i], NULL);
-	st = lake_stage_commit(lake, "dev", "m", NULL, &id, &why);
-	assert_true(st == ST_OK || st == ST_EMPTY);
-	id = head_of(lake, "dev");
-	MUST(lake_list_open(lake, &id, "p/", &list, &err));
-	for (;;) {
-		struct lake_entry entry;
-
-		st = lake_list_next(list, &entry, &why);
-		if (st != ST_OK)
-			break;
-		found++;
-		lake_entry_release(&entry);
-	}
-	assert_int_equal(st, ST_END);
-	assert_int_equal(found, 2 * STAGED_EACH);
-	assert_content(lake, "dev", "latest/0", "59", 2);
-	assert_content(lake, "dev", "latest/1000", "59", 2);
-	lake_list_close(list);
-	lake_close(lake);
-}
-
-/* ---- concurrency of moves ---- */
-
-struct mover {
-	struct lake *lake;
-	int won;
-};
-
-static void *move_many(void *arg)
-{
-	struct mover *m = arg;
-
-	for (int done = 0; done < 40;) {
-		AUTO(lake_txn_freep) struct lake_txn *txn = NULL;
-		struct lake_id head = head_of(m->lake, "main");
-		struct err why = ERR_INIT;
-		struct lake_id id;
-		char path[32];
-		enum status st;
-
-		snprintf(path, sizeof(path), "%p-%d", (void *)m, done);
-		MUST(lake_txn_begin(m->lake, &head, &txn, &err));
-		MUST(lake_txn_put_bytes(txn, path, path, strlen(path), NULL, NULL, &err));
-		st = lake_txn_commit(txn, "main", &head, "race", &id, &why);
-		assert_true(st == ST_OK || st == ST_CONFLICT);
-		if (st == ST_OK) {
-			m->won++;
-			done++;
-		}
-	}
-	return NULL;
-}
-
-static void loses_no_commit_to_a_race(void **state)
-{
-	AUTO(tempdir_remove) char *dir = tempdir_new();
-	struct lake *lake = open_lake(dir);
-	struct mover movers[3] = {{lake, 0}, {lake, 0}, {lake, 0}};
-	pthread_t threads[3];
-	struct lake_commit head = {0};
-	struct lake_reflog log;
-	struct lake_id id;
-
-	(void)state;
-	for (int i = 0; i < 3; i++)
-		assert_int_equal(pthread_create(&threads[i], NULL, move_many, &movers[i]), 0);
-	for (int i = 0; i < 3; i++)
-		pthread_join(threads[i], NULL);
-	id = head_of(lake, "main");
-	MUST(lake_commit_read(lake, &id, &head, &err));
-	assert_int_equal(head.generation, 1 + 3 * 40);
-	lake_commit_release(&head);
-	MUST(lake_reflog_read(lake, "main", 0, &log, &err));
-	assert_int_equal(log.n, 1 + 3 * 40);
-	lake_reflog_release(&log);
-	lake_close(lake);
-}
-
 /* ---- the cache ---- */
 
 static void cache_is_bounded(void **state)
@@ -696,9 +452,6 @@ int main(void)
 		cmocka_unit_test(stops_above_a_full_disk),
 		cmocka_unit_test(finds_a_log_that_went_back),
 		cmocka_unit_test(bears_a_torn_or_old_sequence),
-		cmocka_unit_test(keeps_staged_changes_over_a_restart),
-		cmocka_unit_test(loses_no_staged_change_to_a_commit),
-		cmocka_unit_test(loses_no_commit_to_a_race),
 		cmocka_unit_test(cache_is_bounded),
 	};
 
