@@ -10,6 +10,7 @@ struct explainer {
 	struct bytes in;
 	struct buf path;
 	int depth;
+	uint64_t empty; /* items of no width so far */
 	struct err *err;
 };
 
@@ -100,9 +101,29 @@ static enum status explain_item(struct explainer *x, const struct schema_node *n
 	return st;
 }
 
+static enum status explain_block(struct explainer *x, const struct schema_node *n, uint64_t left,
+				 uint64_t *index)
+{
+	for (; left; left--) {
+		const unsigned char *before = x->in.p;
+		enum status st = explain_item(x, n, (*index)++);
+
+		if (st != ST_OK)
+			return st;
+		if (x->in.p != before)
+			continue;
+		/* Of no width, so all others are the same. */
+		if (left > WALKER_MAX_EMPTY - x->empty)
+			return bad(x, "too many items of no width");
+		x->empty += left;
+		return ST_OK;
+	}
+	return ST_OK;
+}
+
 static enum status explain_items(struct explainer *x, const struct schema_node *n)
 {
-	uint64_t index = 0, empty = 0;
+	uint64_t index = 0;
 
 	for (;;) {
 		int64_t count = 0, size = -1;
@@ -118,16 +139,9 @@ static enum status explain_items(struct explainer *x, const struct schema_node *
 		if (count < 0 && (size < 0 || (uint64_t)size > bytes_left(&x->in)))
 			return bad(x, "the size of a block goes beyond the end of the bytes");
 		from = x->in.p;
-		for (uint64_t left = count < 0 ? 0 - (uint64_t)count : (uint64_t)count; left;
-		     left--) {
-			const unsigned char *before = x->in.p;
-
-			st = explain_item(x, n, index++);
-			if (st != ST_OK)
-				return st;
-			if (x->in.p == before && ++empty > WALKER_MAX_EMPTY)
-				return bad(x, "too many items of no width");
-		}
+		st = explain_block(x, n, count < 0 ? 0 - (uint64_t)count : (uint64_t)count, &index);
+		if (st != ST_OK)
+			return st;
 		if (size >= 0 && x->in.p - from != size)
 			return bad(x, "a block's size in bytes is not that of its items");
 	}

@@ -369,19 +369,20 @@ static const unsigned char *block_at(const unsigned char *p, const unsigned char
 	return p;
 }
 
-static const unsigned char *empty_array(const unsigned char *p, const unsigned char *end)
+/* room: items of no width that the value may still have. */
+static const unsigned char *empty_array(const unsigned char *p, const unsigned char *end,
+					uint64_t *room)
 {
-	uint64_t left, total = 0;
 	const unsigned char *block_end;
+	uint64_t left;
 
 	for (;;) {
 		p = block_at(p, end, &left, &block_end);
-		if (!p || (block_end && block_end != p))
+		if (!p || (block_end && block_end != p) || left > *room)
 			return NULL;
 		if (!left)
 			return p;
-		if (left > WALKER_MAX_EMPTY || (total += left) > WALKER_MAX_EMPTY)
-			return NULL;
+		*room -= left;
 	}
 }
 
@@ -417,7 +418,7 @@ bool walker_check(const struct walker *w, const void *data, size_t len)
 	const unsigned char *p = data, *const end = p + len;
 	const struct op *pc = w->ops;
 	struct frame frames[WALKER_MAX_DEPTH], *top = frames - 1;
-	uint64_t v;
+	uint64_t v, empty_room = WALKER_MAX_EMPTY;
 	size_t n;
 
 	goto *labels[pc->code];
@@ -581,7 +582,7 @@ op_next:
 	goto *labels[pc->code];
 
 op_empty_array:
-	p = empty_array(p, end);
+	p = empty_array(p, end, &empty_room);
 	if (!p)
 		return false;
 	NEXT_OP;

@@ -8,7 +8,7 @@
  * 1, an int whose varint is over 5 bytes or 32 bits, a long's over 10 bytes or
  * 64 bits, a block whose size in bytes is not the size of its items, bytes
  * behind the value, arrays and recursion deeper than WALKER_MAX_DEPTH, and
- * over WALKER_MAX_EMPTY items of no width in one array.
+ * over WALKER_MAX_EMPTY items of no width in all.
  *
  * A walker does not change and may be used by any number of threads. */
 #ifndef TIDEMARK_SCHEMA_WALKER_H
