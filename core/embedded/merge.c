@@ -139,7 +139,7 @@ enum status embedded_revert_prepare(struct lake *lake, const struct lake_id *hea
 {
 	struct embedded *e = embedded_of(lake);
 	struct new_commit c = {.parents = head, .n_parents = 1, .message = message};
-	struct hash start;
+	struct hash start = {{0}};
 	enum status st = space_take(&e->space, 0, err);
 
 	if (st == ST_OK)
