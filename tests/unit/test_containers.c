@@ -637,8 +637,8 @@ static size_t two_headers(const struct record *r, const struct record_header **o
 static void text_field(avro_value_t *row, const char *name, char **out)
 {
 	avro_value_t field;
-	const char *text;
-	size_t size;
+	const char *text = NULL;
+	size_t size = 0;
 
 	assert_int_equal(avro_value_get_by_name(row, name, &field, NULL), 0);
 	assert_int_equal(avro_value_get_string(&field, &text, &size), 0);
@@ -661,7 +661,7 @@ static void test_deadletters(void **state)
 	avro_schema_t schema;
 	avro_value_iface_t *iface;
 	avro_value_t row, headers;
-	size_t n;
+	size_t n = 0;
 
 	MUST(deadletter_writer_finish(d, &files, &err));
 	assert_int_equal(files.n, 0);
