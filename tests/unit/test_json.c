@@ -287,6 +287,8 @@ static const struct {
 	{DECIMAL, "\"-12.50\"", "\4\xfb\x1e", 3, NULL},
 	{DECIMAL, "0", "\2\0", 2, NULL},
 	{DECIMAL, "1.28", "\4\0\x80", 3, NULL},
+	{DECIMAL, "-1.30", "\4\xff\x7e", 3, NULL},
+	{DECIMAL, "-1.28", "\2\x80", 2, NULL},
 	{DECIMAL, "0.1", "\2\12", 2, NULL},
 	{DECIMAL, "1.005", NULL, 0, "scale"},
 	{DECIMAL, "12345.6", NULL, 0, "precision"},
