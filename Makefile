@@ -78,6 +78,9 @@ $(B)/%.o: %.c | $(B)/deps.stamp
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
+# It embeds them.
+$(B)/connector/writer/builtin_schemas.o: schemas/tombstone.avsc schemas/deadletter.avsc
+
 $(B)/libtidemark.a: $(lib-objects)
 	@rm -f $@
 	$(AR) qcs $@ $^
