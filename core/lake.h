@@ -331,7 +331,8 @@ struct lake_txn;
 MUST_CHECK enum status lake_txn_begin(struct lake *lake, const struct lake_id *base,
 				      struct lake_txn **out, struct err *err);
 /* Adds or replaces path. up must be finished and is consumed on success.
- * content_type and meta may be NULL. A path may be set once a transaction. */
+ * content_type and meta may be NULL. A path may be set (put or removed) once
+ * for each base: after a rebase what is set anew replaces what was set before. */
 MUST_CHECK enum status lake_txn_put(struct lake_txn *txn, const char *path, struct lake_upload *up,
 				    const char *content_type, const struct lake_meta *meta,
 				    struct err *err);

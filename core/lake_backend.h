@@ -54,6 +54,7 @@ struct lake_put {
 	struct lake_upload *up;
 	char *content_type; /* "" where unknown */
 	struct lake_meta meta;
+	unsigned round; /* rebases before it; by lake.c */
 };
 
 struct lake_graft {
@@ -72,6 +73,7 @@ struct lake_txn {
 	struct lake_put *puts; /* sorted by path, no path twice, in txn_prepare */
 	size_t n_puts;
 	size_t cap_puts;
+	unsigned round; /* rebases so far */
 	struct lake_graft *grafts; /* in the order they were asked for */
 	size_t n_grafts;
 	size_t cap_grafts;

@@ -119,7 +119,8 @@ enum status lake_txn_put(struct lake_txn *txn, const char *path, struct lake_upl
 	put = &txn->puts[txn->n_puts++];
 	*put = (struct lake_put){.path = xstrdup(path),
 				 .up = up,
-				 .content_type = xstrdup(content_type ? content_type : "")};
+				 .content_type = xstrdup(content_type ? content_type : ""),
+				 .round = txn->round};
 	if (meta)
 		lake_meta_copy(&put->meta, meta);
 	return ST_OK;
@@ -162,8 +163,8 @@ enum status lake_txn_remove(struct lake_txn *txn, const char *path, struct err *
 	if (st != ST_OK)
 		return st;
 	GROW(txn->puts, txn->n_puts, txn->cap_puts);
-	txn->puts[txn->n_puts++] =
-		(struct lake_put){.path = xstrdup(path), .content_type = xstrdup("")};
+	txn->puts[txn->n_puts++] = (struct lake_put){
+		.path = xstrdup(path), .content_type = xstrdup(""), .round = txn->round};
 	return ST_OK;
 }
 
@@ -213,22 +214,51 @@ enum status lake_txn_rebase(struct lake_txn *txn, const struct lake_id *base, st
 		return st;
 	commit_release(&c);
 	txn_start(txn, base);
+	txn->round++;
 	return ST_OK;
 }
 
-static int by_path(const void *a, const void *b)
+static void put_release(struct lake_put *put)
 {
-	return strcmp(((const struct lake_put *)a)->path, ((const struct lake_put *)b)->path);
+	free(put->path);
+	lake_upload_free(put->up);
+	free(put->content_type);
+	lake_meta_release(&put->meta);
+}
+
+static int by_path_and_round(const void *x, const void *y)
+{
+	const struct lake_put *a = x, *b = y;
+	int order = strcmp(a->path, b->path);
+
+	return order ? order : (a->round > b->round) - (a->round < b->round);
+}
+
+/* Drops what a later round has set anew. */
+static void drop_replaced(struct lake_txn *txn)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < txn->n_puts; i++) {
+		const struct lake_put *next = &txn->puts[i + 1];
+
+		if (i + 1 < txn->n_puts && strcmp(txn->puts[i].path, next->path) == 0)
+			put_release(&txn->puts[i]);
+		else
+			txn->puts[kept++] = txn->puts[i];
+	}
+	txn->n_puts = kept;
 }
 
 enum status lake_txn_prepare(struct lake_txn *txn, struct lake_id *out, struct err *err)
 {
 	if (txn->n_puts)
-		qsort(txn->puts, txn->n_puts, sizeof(*txn->puts), by_path);
+		qsort(txn->puts, txn->n_puts, sizeof(*txn->puts), by_path_and_round);
 	for (size_t i = 1; i < txn->n_puts; i++)
-		if (strcmp(txn->puts[i - 1].path, txn->puts[i].path) == 0)
+		if (by_path_and_round(&txn->puts[i - 1], &txn->puts[i]) == 0)
 			return err_set(err, ST_USAGE, "'%s' is set twice in one transaction",
 				       txn->puts[i].path);
+	drop_replaced(txn);
 	return txn->lake->ops->txn_prepare(txn->lake, txn, out, err);
 }
 
@@ -250,12 +280,8 @@ void lake_txn_free(struct lake_txn *txn)
 {
 	if (!txn)
 		return;
-	for (size_t i = 0; i < txn->n_puts; i++) {
-		free(txn->puts[i].path);
-		lake_upload_free(txn->puts[i].up);
-		free(txn->puts[i].content_type);
-		lake_meta_release(&txn->puts[i].meta);
-	}
+	for (size_t i = 0; i < txn->n_puts; i++)
+		put_release(&txn->puts[i]);
 	for (size_t i = 0; i < txn->n_grafts; i++)
 		free(txn->grafts[i].prefix);
 	free(txn->puts);

@@ -271,8 +271,11 @@ static void test_transaction(void **state)
 	after = change("dev", "other", "1");
 	assert_int_equal(lake_txn_commit(txn, "dev", &root, "late", &id, &err), ST_CONFLICT);
 	assert_ok(lake_txn_rebase(txn, &after, &err));
+	/* What is set anew on the new head replaces what was set before. */
+	assert_ok(lake_txn_put_bytes(txn, "orders/0/b.avro", "new", 3, NULL, NULL, &err));
 	assert_ok(lake_txn_commit(txn, "dev", &after, "again", &id, &err));
 	assert_content(&id, "orders/0/a.avro", "aaa");
+	assert_content(&id, "orders/0/b.avro", "new");
 	assert_content(&id, "other", "1");
 	after = head_of("dev");
 	assert_true(lake_id_equal(&after, &id));
