@@ -91,6 +91,9 @@ $(B)/tidemark: $(B)/$(main:.c=.o) $(B)/libtidemark.a
 $(B)/tests/%: $(B)/tests/%.o $(test-lib-objects) $(B)/libtidemark.a
 	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
 
+# The bare consumer of the benchmarks is linked as anybody would link it.
+$(B)/tests/bench/bare: LIBS := $(filter-out -ljemalloc,$(LIBS))
+
 programs: $(B)/tidemark $(test-programs) $(tool-programs)
 
 # ---- goals ----
