@@ -346,6 +346,19 @@ static void numbers(struct config *c)
 	c->start_at_latest = strcmp(prop_text(t, p, "auto.offset.reset"), "latest") == 0;
 }
 
+/* FNV-1a of what is subscribed to. A broker gives a static member that comes back
+ * its old partitions, whatever it subscribes to now; so another subscription
+ * is another member. */
+static uint32_t subscription_hash(const struct config *c)
+{
+	uint32_t hash = 2166136261U;
+
+	for (size_t i = 0; i < c->topics.n; i++)
+		for (const char *p = c->topics.items[i]; p == c->topics.items[i] || p[-1]; p++)
+			hash = (hash ^ (unsigned char)*p) * 16777619U;
+	return hash;
+}
+
 static void identity(struct config *c)
 {
 	const char *worker = props_get(&c->props, "worker.id");
@@ -353,7 +366,8 @@ static void identity(struct config *c)
 
 	gethostname(host, sizeof(host) - 1);
 	c->group_id = xasprintf("connect-%s", c->name);
-	c->instance_id = xasprintf("%s-%s", c->name, worker ? worker : host);
+	c->instance_id =
+		xasprintf("%s-%s-%08x", c->name, worker ? worker : host, subscription_hash(c));
 }
 
 static enum status load(struct config *c, bool saved, struct err *err)

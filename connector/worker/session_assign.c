@@ -155,6 +155,40 @@ static int pick_task(const struct session *s)
 	return best;
 }
 
+static bool described(const struct session *s, const char *topic)
+{
+	for (size_t i = 0; i < s->cluster.n_topics; i++)
+		if (strcmp(s->cluster.topics[i].name, topic) == 0)
+			return true;
+	return false;
+}
+
+/* What we subscribe to, of what the group gave. A broker gives a static member that
+ * comes back its old partitions, also those of topics that it no longer reads. */
+static enum status choose_ours(struct session *s, const struct partitions *list,
+			       struct partitions *out, struct err *err)
+{
+	bool asked = false;
+
+	for (size_t i = 0; i < list->n; i++) {
+		const struct partition *p = &list->items[i];
+
+		if (!described(s, p->topic) && !asked) {
+			enum status st = session_describe(s, DESCRIBE_TIMEOUT_MS, err);
+
+			if (st != ST_OK)
+				return st;
+			asked = true;
+		}
+		if (described(s, p->topic))
+			partitions_add(out, p->topic, p->partition);
+		else
+			log_warn("not ours", LOG_S("topic", p->topic),
+				 LOG_I("partition", p->partition));
+	}
+	return ST_OK;
+}
+
 static enum status take_up(struct session *s, const struct partitions *list, struct err *err)
 {
 	AUTO(partitions_release) struct partitions with_offsets = PARTITIONS_INIT;
@@ -186,16 +220,19 @@ static enum status take_up(struct session *s, const struct partitions *list, str
 
 static void on_assigned(void *ctx, const struct partitions *list)
 {
+	AUTO(partitions_release) struct partitions ours = PARTITIONS_INIT;
 	struct session *s = ctx;
 	struct err err = ERR_INIT;
 	enum status st;
 
 	if (s->closing)
 		return;
-	s->ever_assigned = true;
-	st = place(s, list, &err);
+	st = choose_ours(s, list, &ours, &err);
 	if (st == ST_OK)
-		st = take_up(s, list, &err);
+		st = place(s, &ours, &err);
+	if (st == ST_OK)
+		st = take_up(s, &ours, &err);
+	s->ever_assigned = s->ever_assigned || ours.n > 0;
 	if (st != ST_OK)
 		session_end_with(s,
 				 status_retriable(st) || st == ST_CONFLICT ? SESSION_AGAIN
