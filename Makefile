@@ -61,7 +61,7 @@ test-programs := $(patsubst %.c,$(B)/%,$(test-sources))
 test-lib-objects := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/lib/*.c)))
 tool-programs := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/tools/*.c tests/bench/*.c tests/fuzz/*.c)))
 
-.PHONY: all deps quickstart test test-servers lint bench soak install clean programs
+.PHONY: all deps quickstart test test-servers lint bench soak install clean tools programs
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -94,7 +94,8 @@ $(B)/tests/%: $(B)/tests/%.o $(test-lib-objects) $(B)/libtidemark.a
 # The bare consumer of the benchmarks is linked as anybody would link it.
 $(B)/tests/bench/bare: LIBS := $(filter-out -ljemalloc,$(LIBS))
 
-programs: $(B)/tidemark $(test-programs) $(tool-programs)
+tools: $(B)/tidemark $(tool-programs)
+programs: tools $(test-programs)
 
 # ---- goals ----
 
@@ -111,7 +112,7 @@ lint:
 
 bench:
 	@.ci/deps.sh build servers
-	@$(MAKE) --no-print-directory MODE=release programs
+	@$(MAKE) --no-print-directory MODE=release tools
 	@tests/bench/run build/release
 
 soak: programs

@@ -38,6 +38,7 @@ struct connector {
 	int64_t backoff_ms;
 	int lost_sessions;
 	bool paused;
+	int64_t first_record_us; /* 0: none yet */
 
 	/* commands that come through the socket */
 	pthread_mutex_t lock;
@@ -310,6 +311,26 @@ static enum status open_session(struct connector *c, struct err *err)
 	return st;
 }
 
+static void note_first_record(struct connector *c)
+{
+	if (c->first_record_us)
+		return;
+	c->first_record_us = session_first_record_us(c->session);
+	if (c->first_record_us && !c->options.progress)
+		log_info("first record", LOG_S("connector", c->config->name));
+}
+
+/* What a run to the latest offset came to. */
+static void log_done(const struct connector *c)
+{
+	int64_t us = c->first_record_us && c->progress.checkpoint_us > c->first_record_us
+			     ? c->progress.checkpoint_us - c->first_record_us
+			     : 0;
+
+	log_info("done", LOG_S("connector", c->config->name), LOG_I("records", c->progress.records),
+		 LOG_I("ms", us / 1000));
+}
+
 /* Runs one session to its end. */
 static enum session_end run_session(struct connector *c, enum status *st_out, struct err *err)
 {
@@ -319,7 +340,10 @@ static enum session_end run_session(struct connector *c, enum status *st_out, st
 		watch(c);
 		serve_checkpoint(c);
 		end = session_step(c->session, STEP_MS, st_out, err);
+		note_first_record(c);
 	}
+	if (end == SESSION_DONE)
+		log_done(c);
 	return end;
 }
 

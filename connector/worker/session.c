@@ -478,6 +478,11 @@ void session_pause(struct session *s, bool paused)
 	s->shared.paused = paused;
 }
 
+int64_t session_first_record_us(struct session *s)
+{
+	return s->shared.first_record_us;
+}
+
 void session_status_release(struct session_status *status)
 {
 	partitions_release(&status->positions);

@@ -64,6 +64,9 @@ MUST_CHECK enum status session_close(struct session *s, bool commit, struct err 
 void session_refresh(struct session *s);
 void session_pause(struct session *s, bool paused);
 
+/* When the first record came (monotonic); 0: none yet. */
+int64_t session_first_record_us(struct session *s);
+
 struct session_status {
 	struct partitions positions;
 	struct checkpoint head;

@@ -226,9 +226,12 @@ static enum status append(struct task *t, struct task_partition *p, const struct
 				.class_name = "org.apache.kafka.connect.errors.DataException"};
 	enum status st;
 
-	if (!p->writer)
+	if (!p->writer) {
 		p->writer = partition_writer_new(&t->shared->writer, p->topic, p->partition,
 						 p->generation);
+		if (!t->shared->first_record_us)
+			t->shared->first_record_us = t->shared->clock->mono_us(t->shared->clock);
+	}
 	st = partition_writer_append(p->writer, r, &poison, err);
 	if (__builtin_expect(st == ST_OK, 1)) {
 		t->records++;

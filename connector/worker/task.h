@@ -34,6 +34,7 @@ struct task_shared {
 	atomic_bool moved; /* a position moved */
 	atomic_bool full; /* a task is at its limit of open files: cut */
 	atomic_bool paused;
+	_Atomic int64_t first_record_us; /* 0: none yet */
 };
 
 /* What a task hands over at a cut. */
