@@ -4,7 +4,7 @@
 #   make quickstart     the whole story on real records, nothing else running
 #   make test           unit, contract, crash, simulation and e2e tests
 #   make test-servers   the same against Apache Kafka and a schema registry
-#   make lint | bench | soak | install | deps | clean
+#   make lint | bench | soak | docs | install | deps | clean
 #
 # Tests run in MODE=debug unless MODE is given: kill points are compiled in.
 
@@ -61,7 +61,8 @@ test-programs := $(patsubst %.c,$(B)/%,$(test-sources))
 test-lib-objects := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/lib/*.c)))
 tool-programs := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/tools/*.c tests/bench/*.c tests/fuzz/*.c)))
 
-.PHONY: all deps quickstart test test-servers lint bench soak install clean tools programs
+.PHONY: all deps quickstart test test-servers lint bench soak docs install clean tools programs \
+	objects print-flags
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -97,6 +98,13 @@ $(B)/tests/bench/bare: LIBS := $(filter-out -ljemalloc,$(LIBS))
 tools: $(B)/tidemark $(tool-programs)
 programs: tools $(test-programs)
 
+# What .ci/lint asks for: everything compiled, nothing linked; the flags. Tests
+# need kill points, which a release has not.
+objects: $(lib-objects) $(B)/$(main:.c=.o) $(test-lib-objects) \
+	$(addsuffix .o,$(if $(filter-out release,$(MODE)),$(test-programs)) $(tool-programs))
+print-flags:
+	@echo $(CPPFLAGS) $(CFLAGS)
+
 # ---- goals ----
 
 test: programs
@@ -109,6 +117,10 @@ test-servers: programs
 lint:
 	@.ci/deps.sh build lint
 	@.ci/lint
+
+docs: $(B)/tidemark
+	@.ci/configuration-page $(B) >$(B)/configuration.md
+	@mv $(B)/configuration.md docs/configuration.md
 
 bench:
 	@.ci/deps.sh build servers

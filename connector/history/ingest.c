@@ -380,7 +380,6 @@ enum status ingest_start(struct ingest *in, const struct ingest_options *options
 {
 	AUTO(lake_txn_freep) struct lake_txn *txn = NULL;
 	AUTO(checkpoint_release) struct checkpoint cp = {0};
-	AUTO(buf_release) struct buf ranges = BUF_INIT;
 	struct lake_move moves[2] = {
 		{.kind = LAKE_BRANCH, .name = options->branch},
 		{.kind = LAKE_BRANCH, .name = options->published},

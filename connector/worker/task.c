@@ -467,7 +467,8 @@ void task_add(struct task *t, const char *topic, int32_t partition, uint32_t gen
 	p->partition = partition;
 	p->generation = generation;
 	p->leader_epoch = -1;
-	p->start = p->next = offset;
+	p->start = offset;
+	p->next = offset;
 	p->until = until;
 	letter->kind = LETTER_ADD;
 	letter->partition = p;

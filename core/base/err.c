@@ -57,8 +57,8 @@ enum status err_set(struct err *err, enum status st, const char *fmt, ...)
 }
 
 /* Replaces err's text by "<formatted>: <reason>". */
-static void prefix(struct err *err, enum status st, const char *reason, const char *fmt,
-		   va_list args)
+__attribute__((format(printf, 4, 0))) static void
+prefix(struct err *err, enum status st, const char *reason, const char *fmt, va_list args)
 {
 	char text[ERR_TEXT_BYTES];
 	int n;

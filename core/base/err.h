@@ -58,7 +58,8 @@ bool status_retriable(enum status st);
 
 /* Each returns the code. err may be NULL. */
 enum status err_set(struct err *err, enum status st, const char *fmt, ...) PRINTF_LIKE(3, 4);
-enum status err_setv(struct err *err, enum status st, const char *fmt, va_list args);
+enum status err_setv(struct err *err, enum status st, const char *fmt, va_list args)
+	PRINTF_LIKE(3, 0);
 /* Puts "<context>: " before the text that is there. */
 enum status err_wrap(struct err *err, enum status st, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* "<context>: <strerror>": ENOSPC and EDQUOT are ST_NO_SPACE, ENOENT is

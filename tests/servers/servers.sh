@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034 # variables for who sources it
 # Sourced by bash: starts and stops the real servers, on loopback, each with
 # ports and a folder of its own. `.ci/deps.sh servers` has fetched them.
 #
