@@ -1,5 +1,5 @@
 /* The embedded lake: RocksDB for trees, commits and refs, files for data, in a
- * folder that one process owns by a flock of its own. docs/format-lake.md describes
+ * folder that one process owns by a flock of its own. docs/format.md describes
  * the folder. Only lake.c opens it. */
 #ifndef TIDEMARK_EMBEDDED_EMBEDDED_H
 #define TIDEMARK_EMBEDDED_EMBEDDED_H
