@@ -361,6 +361,16 @@ static void fill_shared(struct session *s)
 	};
 }
 
+static void log_plan(const struct session *s)
+{
+	const struct memory_plan *m = &s->memory;
+
+	log_info("memory", LOG_I("max_bytes", m->total), LOG_I("base", m->base),
+		 LOG_I("fetch_queues", m->queues), LOG_I("open_files", m->writers),
+		 LOG_I("queue_kbytes", m->queue_kbytes), LOG_I("files_per_task", m->files_per_task),
+		 LOG_I("tasks", s->n_tasks));
+}
+
 /* A first handle asks what there is; where that needs other limits, a second one
  * is opened with them. */
 static enum status connect_kafka(struct session *s, struct err *err)
@@ -374,6 +384,7 @@ static enum status connect_kafka(struct session *s, struct err *err)
 	if (st != ST_OK)
 		return st;
 	plan(s);
+	log_plan(s);
 	if (s->memory.queue_kbytes != first_kbytes || s->n_tasks > first_tasks) {
 		s->consumer->ops->close(s->consumer, false);
 		s->consumer = NULL;

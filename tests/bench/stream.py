@@ -6,10 +6,10 @@ KAFKA and REGISTRY name the servers. Every rate is printed beside the bare
 consumer's in the same pair; machines that share processors switch between
 states, so all pairs are shown and the best is named.
 """
+import calendar
 import json
 import os
 import re
-import resource
 import signal
 import subprocess
 import sys
@@ -59,24 +59,13 @@ def command(lake, *args):
     return [f"{BUILD}/tidemark", "--lake", f"{WORK}/{lake}", *args]
 
 
-def measured(argv, **options):
-    """Runs to the end; its output, processor seconds, and peak memory in MiB."""
-    process = subprocess.Popen(argv, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                               **options)
-    out, err = process.communicate()
-    _ = out
-    return process.returncode, out, err
-
-
 def ingest(name, config_path, *args):
     """One run to the latest offset: dict of what the run's own summary says."""
     subprocess.run(["rm", "-rf", f"{WORK}/{name}"], check=True)
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    pid_status = subprocess.Popen(command(name, "--json", "run", config_path, "--until-latest", *args),
-                                  stderr=subprocess.PIPE, text=True)
-    text = pid_status.stderr.read()
-    _, code, usage = os.wait4(pid_status.pid, 0)
-    _ = before
+    process = subprocess.Popen(command(name, "--json", "run", config_path, "--until-latest", *args),
+                               stderr=subprocess.PIPE, text=True)
+    text = process.stderr.read()
+    _, code, usage = os.wait4(process.pid, 0)
     if code:
         sys.exit(f"run failed: {text}")
     done = [json.loads(line) for line in text.splitlines() if '"event":"done"' in line][0]
@@ -207,7 +196,6 @@ def latency():
 
 def time_ms(text):
     whole, fraction = text.rstrip("Z").split(".")
-    import calendar
     return calendar.timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) * 1000 + int(fraction)
 
 
