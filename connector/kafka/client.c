@@ -290,8 +290,11 @@ static void take_offsets(const rd_kafka_event_t *event, struct partitions *list)
 	for (size_t i = 0; i < n; i++) {
 		const rd_kafka_topic_partition_t *tp =
 			rd_kafka_ListOffsetsResultInfo_topic_partition(infos[i]);
-		struct partition *p = partitions_find(list, tp->topic, tp->partition);
+		/* answers come in the order of the question; if not, they are searched */
+		struct partition *p = i < list->n ? &list->items[i] : NULL;
 
+		if (!p || p->partition != tp->partition || strcmp(p->topic, tp->topic) != 0)
+			p = partitions_find(list, tp->topic, tp->partition);
 		if (!p)
 			continue;
 		p->status = client_status(tp->err);

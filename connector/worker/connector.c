@@ -16,8 +16,10 @@
 #define STATE_EVERY_MS 1000
 #define LAG_EVERY_MS 2000
 #define CALL_WAIT_MS 60000
-/* Faults that may pass are retried for so long without a checkpoint. */
+/* Faults that may pass are retried for so long without a checkpoint, or a session
+ * that ran for a while. */
 #define GIVE_UP_MS (10LL * 60 * 1000)
+#define WELL_AFTER_MS 60000
 #define BACKOFF_FIRST_MS 200
 #define BACKOFF_MOST_MS 10000
 #define REGISTRY_START_MS 55000
@@ -34,7 +36,7 @@ struct connector {
 	struct session *session; /* the run thread's own */
 	struct progress progress;
 	int64_t last_state_us, last_lag_us;
-	int64_t last_good_us; /* a checkpoint, or a session's start */
+	int64_t failing_since_us; /* 0: all is well */
 	int64_t backoff_ms;
 	int lost_sessions;
 	bool paused;
@@ -184,16 +186,21 @@ static void serve_checkpoint(struct connector *c)
 
 /* ---- what is watched while a session runs ---- */
 
+static void all_is_well(struct connector *c)
+{
+	c->failing_since_us = 0;
+	c->backoff_ms = BACKOFF_FIRST_MS;
+	c->lost_sessions = 0;
+}
+
 static void checkpointed(void *ctx, const struct checkpoint *head, const struct batch *batch)
 {
 	struct connector *c = ctx;
 	char id[LAKE_ID_SHORT_BYTES];
 
-	c->last_good_us = now_us(c);
-	c->backoff_ms = BACKOFF_FIRST_MS;
-	c->lost_sessions = 0;
+	all_is_well(c);
 	c->progress.records += batch->records;
-	c->progress.checkpoint_us = c->last_good_us;
+	c->progress.checkpoint_us = now_us(c);
 	lake_id_short(&head->id, id);
 	if (!c->options.progress)
 		log_info("checkpoint", LOG_S("connector", c->config->name),
@@ -302,6 +309,7 @@ static enum status open_session(struct connector *c, struct err *err)
 		.threads = true,
 		.until_latest = c->options.until_latest,
 		.adopt = c->options.adopt,
+		.stop = c->options.stop,
 		.checkpointed = checkpointed,
 		.ctx = c,
 	};
@@ -335,6 +343,7 @@ static void log_done(const struct connector *c)
 static enum session_end run_session(struct connector *c, enum status *st_out, struct err *err)
 {
 	enum session_end end = SESSION_GOES_ON;
+	int64_t start_us = now_us(c);
 
 	while (end == SESSION_GOES_ON && !stopping(c)) {
 		watch(c);
@@ -342,6 +351,8 @@ static enum session_end run_session(struct connector *c, enum status *st_out, st
 		end = session_step(c->session, STEP_MS, st_out, err);
 		note_first_record(c);
 	}
+	if ((now_us(c) - start_us) / 1000 > WELL_AFTER_MS)
+		all_is_well(c);
 	if (end == SESSION_DONE)
 		log_done(c);
 	return end;
@@ -357,6 +368,12 @@ static enum status close_session(struct connector *c, enum session_end end, enum
 		      (end == SESSION_FAILED && (st == ST_POISON || st == ST_NOT_FOUND));
 	enum status closed = session_close(MOVE(c->session), commit, &close_err);
 
+	if (closed != ST_OK && stopping(c) &&
+	    (status_retriable(closed) || closed == ST_INTERRUPTED)) {
+		log_warn("the last batch is dropped, and read again by the next start",
+			 LOG_S("reason", close_err.text));
+		return ST_OK;
+	}
 	if (closed != ST_OK && end != SESSION_FAILED) {
 		*err = close_err;
 		return closed;
@@ -375,7 +392,9 @@ static bool back_off(struct connector *c, enum status st, const struct err *err)
 	}
 	if (st == ST_LOST && ++c->lost_sessions >= LOST_MOST)
 		return false;
-	if ((now_us(c) - c->last_good_us) / 1000 > GIVE_UP_MS)
+	if (!c->failing_since_us)
+		c->failing_since_us = now_us(c);
+	if ((now_us(c) - c->failing_since_us) / 1000 > GIVE_UP_MS)
 		return false;
 	log_warn("trying again", LOG_S("reason", err->text), LOG_I("in_ms", c->backoff_ms));
 	for (left_ms = c->backoff_ms; left_ms > 0 && !stopping(c); left_ms -= 50)
@@ -402,7 +421,8 @@ static enum status run_sessions(struct connector *c, struct err *err)
 			if (end != SESSION_AGAIN)
 				return close_session(c, end, st, err);
 			(void)!session_close(MOVE(c->session), false, NULL);
-		} else if (first || !(status_retriable(st) || st == ST_CONFLICT)) {
+		} else if (!stopping(c) &&
+			   (first || !(status_retriable(st) || st == ST_CONFLICT))) {
 			return st;
 		}
 		if (stopping(c))
@@ -434,6 +454,8 @@ static enum status open_registry(struct connector *c, struct err *err)
 		log_warn("registry does not answer", LOG_S("reason", err->text));
 		c->options.clock->sleep_ms(c->options.clock, 1000);
 	}
+	if (st == ST_UNREACHABLE && stopping(c))
+		return err_set(err, ST_INTERRUPTED, "stopped while waiting for the registry");
 	if (st == ST_UNREACHABLE)
 		return err_wrap(err, st, "value.converter.schema.registry.url");
 	return st;
@@ -519,7 +541,6 @@ enum status connector_run(const struct connector_options *options, struct err *e
 	pthread_mutex_init(&c.lock, NULL);
 	pthread_cond_init(&c.cond, NULL);
 	c.backoff_ms = BACKOFF_FIRST_MS;
-	c.last_good_us = now_us(&c);
 	progress_start(&c.progress, options->clock);
 	if (options->progress)
 		log_set_before(progress_wipe);
@@ -527,7 +548,7 @@ enum status connector_run(const struct connector_options *options, struct err *e
 	st = prepare(&c, err);
 	if (st == ST_OK) {
 		st = run_sessions(&c, err);
-		if (st != ST_OK)
+		if (st != ST_OK && st != ST_INTERRUPTED)
 			record_failure(&c, st, err->text);
 	}
 	published = publisher_finish(
@@ -543,5 +564,5 @@ enum status connector_run(const struct connector_options *options, struct err *e
 	release(&c);
 	progress_wipe();
 	log_set_before(NULL);
-	return st;
+	return st == ST_INTERRUPTED ? ST_OK : st;
 }

@@ -191,9 +191,7 @@ static void check_tasks(struct session *s)
 
 		if (!task_failed(s->tasks[i], &st, &err))
 			continue;
-		if (st == ST_LOST && s->config->on_out_of_range != POLICY_FAIL)
-			session_end_with(s, SESSION_AGAIN, st, &err);
-		else if (st == ST_LOST) /* the next start looks closely, and says what to do */
+		if (st == ST_LOST) /* the next start looks closely, and says what to do */
 			session_end_with(s, SESSION_AGAIN, st, &err);
 		else
 			session_end_with(s, SESSION_FAILED, st, &err);
@@ -412,6 +410,7 @@ static enum status open_all(struct session *s, struct err *err)
 	s->last_checkpoint_us = s->last_positions_us = s->last_look_us = now_us(s);
 	s->tasks = xcalloc((size_t)s->n_tasks, sizeof(*s->tasks));
 	s->threads = xcalloc((size_t)s->n_tasks, sizeof(*s->threads));
+	s->load = xcalloc((size_t)s->n_tasks, sizeof(*s->load));
 	for (int i = 0; i < s->n_tasks; i++) {
 		s->tasks[i] = task_new(&s->shared, i);
 		task_set_notify(s->tasks[i], on_task_event, s);
@@ -437,6 +436,7 @@ static void release(struct session *s)
 		task_free(s->tasks[i]);
 	free(s->tasks);
 	free(s->threads);
+	free(s->load);
 	deadletter_topic_close(s->shared.deadletter_topic);
 	ingest_close(&s->ingest);
 	cluster_info_release(&s->cluster);

@@ -32,7 +32,8 @@ struct session_options {
 	bool threads;
 	bool until_latest;
 	bool adopt;
-	bool started_before; /* an earlier session of this process read records */
+	/* Set by a signal: waiting for Kafka ends with ST_INTERRUPTED. NULL: never. */
+	const volatile bool *stop;
 	/* Called after each checkpoint. */
 	void (*checkpointed)(void *ctx, const struct checkpoint *head, const struct batch *batch);
 	void *ctx;

@@ -140,18 +140,10 @@ static enum status place(struct session *s, const struct partitions *list, struc
 static int pick_task(const struct session *s)
 {
 	int best = 0;
-	size_t least = SIZE_MAX;
 
-	for (int t = 0; t < s->n_tasks; t++) {
-		size_t n = 0;
-
-		for (size_t i = 0; i < s->assigned.n; i++)
-			n += s->assigned.items[i].task == t;
-		if (n < least) {
-			least = n;
+	for (int t = 1; t < s->n_tasks; t++)
+		if (s->load[t] < s->load[best])
 			best = t;
-		}
-	}
 	return best;
 }
 
@@ -200,8 +192,8 @@ static enum status take_up(struct session *s, const struct partitions *list, str
 		struct partition *own = partitions_add(&s->assigned, p->topic, p->partition);
 		struct partition *given;
 
-		own->task = -1;
 		own->task = pick_task(s);
+		s->load[own->task]++;
 		own->offset = offsets_get(&head->offsets, p->topic, p->partition);
 		task_add(s->tasks[own->task], p->topic, p->partition, topic ? topic->generation : 0,
 			 own->offset,
@@ -233,6 +225,7 @@ static void on_assigned(void *ctx, const struct partitions *list)
 	if (st == ST_OK)
 		st = take_up(s, &ours, &err);
 	s->ever_assigned = s->ever_assigned || ours.n > 0;
+	log_info("assigned", LOG_S("connector", s->config->name), LOG_I("partitions", ours.n));
 	if (st != ST_OK)
 		session_end_with(s,
 				 status_retriable(st) || st == ST_CONFLICT ? SESSION_AGAIN
@@ -250,10 +243,12 @@ static void forget(struct session *s, const struct partitions *list)
 	for (size_t i = 0; i < s->assigned.n; i++) {
 		struct partition *p = &s->assigned.items[i];
 
-		if (partitions_find(list, p->topic, p->partition))
+		if (partitions_find(list, p->topic, p->partition)) {
+			s->load[p->task]--;
 			free(p->topic);
-		else
+		} else {
 			s->assigned.items[kept++] = *p;
+		}
 	}
 	s->assigned.n = kept;
 }
@@ -265,6 +260,8 @@ static void on_revoked(void *ctx, const struct partitions *list)
 	enum status st;
 
 	if (s->end == SESSION_GOES_ON) {
+		log_info("revoked", LOG_S("connector", s->config->name),
+			 LOG_I("partitions", list->n));
 		st = session_checkpoint(s, &err);
 		if (st != ST_OK && st != ST_EMPTY)
 			session_end_with(s, SESSION_AGAIN, st, &err);

@@ -23,6 +23,7 @@ struct session {
 	struct task **tasks;
 	pthread_t *threads;
 	int n_tasks;
+	size_t *load; /* partitions, by task */
 	bool threads_run;
 	struct memory_plan memory;
 	struct cluster_info cluster;

@@ -22,6 +22,8 @@ enum status session_describe(struct session *s, int64_t timeout_ms, struct err *
 
 		if (st == ST_OK)
 			break;
+		if (s->options.stop && *s->options.stop && st == ST_UNREACHABLE)
+			return err_set(err, ST_INTERRUPTED, "stopped while waiting for Kafka");
 		if (st != ST_UNREACHABLE || clock->mono_us(clock) >= end_us)
 			return err_wrap(err, st, "bootstrap.servers=%s", s->config->bootstrap);
 		log_warn("Kafka does not answer", LOG_S("reason", err->text));
