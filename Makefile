@@ -40,7 +40,7 @@ ifeq ($(shell pkg-config --atleast-version=2.12 rdkafka 2>/dev/null && echo yes)
 rdkafka-cflags := $(shell pkg-config --cflags rdkafka)
 rdkafka-libs := $(shell pkg-config --libs rdkafka)
 else
-rdkafka-dir := $(CACHE)/librdkafka-2.15.1
+rdkafka-dir := $(CACHE)/librdkafka-2.15.1-pthread
 rdkafka-cflags := -isystem $(rdkafka-dir)/include
 rdkafka-libs := $(rdkafka-dir)/lib/librdkafka.a -lsasl2 -lssl
 endif

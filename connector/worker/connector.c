@@ -421,8 +421,7 @@ static enum status run_sessions(struct connector *c, struct err *err)
 			if (end != SESSION_AGAIN)
 				return close_session(c, end, st, err);
 			(void)!session_close(MOVE(c->session), false, NULL);
-		} else if (!stopping(c) &&
-			   (first || !(status_retriable(st) || st == ST_CONFLICT))) {
+		} else if (!stopping(c) && st != ST_CONFLICT && (first || !status_retriable(st))) {
 			return st;
 		}
 		if (stopping(c))
