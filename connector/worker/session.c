@@ -135,7 +135,7 @@ static void copy_group_offsets(struct session *s, const struct batch *batch)
 	s->consumer->ops->commit_offsets(s->consumer, &list);
 }
 
-enum status session_checkpoint(struct session *s, struct err *err)
+static enum status commit_cut(struct session *s, struct err *err)
 {
 	AUTO(batch_release) struct batch batch = BATCH_INIT;
 	enum status st;
@@ -167,6 +167,33 @@ enum status session_checkpoint(struct session *s, struct err *err)
 	if (s->options.checkpointed)
 		s->options.checkpointed(s->options.ctx, &s->ingest.head, &batch);
 	return ST_OK;
+}
+
+enum status session_checkpoint(struct session *s, struct err *err)
+{
+	enum status st;
+
+	if (s->dropped)
+		return err_set(err, ST_CONFLICT, "a batch was dropped, so the session ends");
+	st = commit_cut(s, err);
+	if (st == ST_OK || st == ST_EMPTY)
+		return st;
+	/* What is read from here on would not continue the head. */
+	s->dropped = true;
+	session_end_with(s,
+			 status_retriable(st) || st == ST_CONFLICT || st == ST_LOST
+				 ? SESSION_AGAIN
+				 : SESSION_FAILED,
+			 st, err);
+	return st;
+}
+
+/* A failure ends the session. */
+static void checkpoint_step(struct session *s)
+{
+	struct err err = ERR_INIT;
+
+	(void)!session_checkpoint(s, &err);
 }
 
 /* ---- a step ---- */
@@ -218,20 +245,6 @@ static void look_at_head(struct session *s)
 			s->ingest.head.epoch);
 		session_end_with(s, SESSION_AGAIN, ST_CONFLICT, &err);
 	}
-}
-
-static void checkpoint_step(struct session *s)
-{
-	struct err err = ERR_INIT;
-	enum status st = session_checkpoint(s, &err);
-
-	if (st == ST_OK || st == ST_EMPTY)
-		return;
-	session_end_with(s,
-			 status_retriable(st) || st == ST_CONFLICT || st == ST_LOST
-				 ? SESSION_AGAIN
-				 : SESSION_FAILED,
-			 st, &err);
 }
 
 static void finish_until(struct session *s)

@@ -55,7 +55,8 @@ MUST_CHECK enum status session_open(const struct session_options *options, struc
  * err say why. */
 enum session_end session_step(struct session *s, int timeout_ms, enum status *st_out,
 			      struct err *err);
-/* Commits what was read, now. ST_EMPTY: nothing was. */
+/* Commits what was read, now. ST_EMPTY: nothing was. Any other failure drops the
+ * batch, and the next step ends the session. err must not be NULL. */
 MUST_CHECK enum status session_checkpoint(struct session *s, struct err *err);
 /* Ends it. With commit a last checkpoint is tried; its failure is returned.
  * s is freed in any case. */

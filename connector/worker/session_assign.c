@@ -257,14 +257,11 @@ static void on_revoked(void *ctx, const struct partitions *list)
 {
 	struct session *s = ctx;
 	struct err err = ERR_INIT;
-	enum status st;
 
 	if (s->end == SESSION_GOES_ON) {
 		log_info("revoked", LOG_S("connector", s->config->name),
 			 LOG_I("partitions", list->n));
-		st = session_checkpoint(s, &err);
-		if (st != ST_OK && st != ST_EMPTY)
-			session_end_with(s, SESSION_AGAIN, st, &err);
+		(void)!session_checkpoint(s, &err); /* a failure ends the session */
 	}
 	forget(s, list);
 }

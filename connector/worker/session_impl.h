@@ -42,6 +42,7 @@ struct session {
 	enum session_end end; /* set by callbacks */
 	enum status end_status;
 	struct err end_err;
+	bool dropped; /* a batch was cut and not committed: the session ends */
 	bool closing;
 };
 
