@@ -20,12 +20,12 @@ APICURIO=io.apicurio:apicurio-registry-app:2.6.13.Final:tar.gz:all
 APICURIO_SHA256=3cda1b34aa020fb4ac4dd6a66018d757e81e437f97e20a1f92d366b70091c6ba
 KAFKA_VERSION=4.1.1
 
-build_packages=(gcc make pkg-config npm zlib1g-dev libssl-dev libsasl2-dev
+build_packages=(gcc g++ make pkg-config npm zlib1g-dev libssl-dev libsasl2-dev
 	libzstd-dev libcurl4-openssl-dev librocksdb-dev libavro-dev libjansson-dev
 	libmicrohttpd-dev libcmocka-dev libsnappy-dev libdeflate-dev
 	libjemalloc-dev)
 lint_packages=(clang clang-format clang-tidy shellcheck)
-server_packages=(openjdk-17-jre-headless maven python3 python3-venv)
+server_packages=(openjdk-17-jre-headless maven python3 python3-venv curl)
 
 say() { printf 'deps: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
@@ -33,7 +33,7 @@ die() { say "$*"; exit 1; }
 # Is the command or Debian package $1 there?
 have_package() {
 	case $1 in
-	gcc | make | npm | maven | python3 | clang | shellcheck)
+	gcc | g++ | make | npm | maven | python3 | clang | shellcheck | curl)
 		command -v "${1/maven/mvn}" >/dev/null && return 0 ;;
 	clang-format | clang-tidy) command -v "$1" >/dev/null && return 0 ;;
 	openjdk-17-jre-headless)
