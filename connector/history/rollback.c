@@ -61,26 +61,46 @@ static enum status make_ingest(const struct line *line, const struct rollback_pl
 	return st;
 }
 
-/* Where a person changed this connector's paths on the target: a commit that
- * puts them back to what was shown. */
+/* Grafts every path under root that differs in dest and in `shown`. */
+static enum status restore_root(struct lake *lake, struct lake_txn *txn, const struct lake_id *dest,
+				const struct lake_id *shown, const char *root, bool *any,
+				struct err *err)
+{
+	AUTO(lake_diff_closep) struct lake_diff *diff = NULL;
+	struct lake_diff_entry entry;
+	enum status st = lake_diff_open(lake, dest, shown, root, &diff, err);
+
+	while (st == ST_OK && (st = lake_diff_next(diff, &entry, err)) == ST_OK) {
+		st = lake_txn_graft(txn, shown, entry.path, err);
+		free(entry.path);
+		*any = true;
+	}
+	return st == ST_END ? ST_OK : st;
+}
+
+/* Somebody may have changed this connector's paths on the target by hand: then
+ * dest becomes a commit that puts them back to what the publication `shown`
+ * has. */
 static enum status restore_target(const struct line *line, const struct rollback_plan *plan,
-				  struct lake_id *dest, struct err *err)
+				  const struct lake_id *shown, struct lake_id *dest,
+				  struct err *err)
 {
 	AUTO(lake_txn_freep) struct lake_txn *txn = NULL;
 	AUTO(roots_release) struct roots roots = {0};
-	AUTO(checkpoint_release) struct checkpoint shown = {0};
+	AUTO(checkpoint_release) struct checkpoint old = {0};
+	bool any = false;
 	enum status st = ST_OK;
 
 	if (!lake_id_is_none(&plan->shown.checkpoint))
-		st = checkpoint_read(line->lake, &plan->shown.checkpoint, &shown, err);
+		st = checkpoint_read(line->lake, &plan->shown.checkpoint, &old, err);
 	if (st != ST_OK)
 		return st;
 	roots_add(&roots, line, &plan->head);
-	roots_add(&roots, line, &shown);
+	roots_add(&roots, line, &old);
 	st = lake_txn_begin(line->lake, dest, &txn, err);
 	for (size_t i = 0; st == ST_OK && i < roots.n; i++)
-		st = lake_txn_graft(txn, &plan->shown.id, roots.items[i], err);
-	if (st != ST_OK)
+		st = restore_root(line->lake, txn, dest, shown, roots.items[i], &any, err);
+	if (st != ST_OK || !any)
 		return st;
 	lake_txn_set_message(txn, "put back what was changed by hand");
 	return lake_txn_prepare(txn, dest, err);
@@ -106,8 +126,9 @@ static enum status make_target(const struct line *line, const struct rollback_pl
 		st = lake_first_commit(line->lake, line->target, &content.tree, err);
 	if (st == ST_OK)
 		st = publication_make(line, &plan->shown, &content, x_out, err);
-	if (st == ST_OK && plan->target_was_changed && !reset)
-		st = restore_target(line, plan, &dest, err);
+	if (st == ST_OK)
+		st = restore_target(line, plan, reset ? &plan->reset_shows : &plan->shown.id, &dest,
+				    err);
 	if (st == ST_OK)
 		st = publication_merge(line, x_out, &dest, &own, plan->message, merged_out, err);
 	KILL_POINT("rollback.target_made");

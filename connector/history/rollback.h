@@ -43,6 +43,7 @@ struct rollback_plan {
 	struct offsets show_offsets;
 	struct lake_id target_head; /* before */
 	struct lake_id reset_to; /* mode reset: the target's commit; none: as revert */
+	struct lake_id reset_shows; /* the publication that reset_to holds */
 	bool target_was_changed; /* by hand: it is put back first */
 	enum rollback_mode mode; /* the one that will be used */
 	char *mode_note; /* why it is not the one asked for; "" */

@@ -177,7 +177,7 @@ static bool holds_newer(void *ctx, const struct lake_commit *commit)
 
 /* The newest publication that showed P'; its sequence. */
 static enum status find_publication(const struct line *line, const struct rollback_plan *plan,
-				    uint64_t *sequence_out, struct err *err)
+				    struct lake_id *out, uint64_t *sequence_out, struct err *err)
 {
 	struct lake_id id = plan->shown.id;
 
@@ -189,6 +189,7 @@ static enum status find_publication(const struct line *line, const struct rollba
 		if (st != ST_OK)
 			return st;
 		if (lake_id_equal(&cursor.checkpoint, &plan->show)) {
+			*out = id;
 			*sequence_out = cursor.sequence;
 			return ST_OK;
 		}
@@ -203,13 +204,13 @@ static enum status find_publication(const struct line *line, const struct rollba
 
 /* Mode reset: the newest target commit that holds P' for this connector is the one
  * below the first that holds a newer publication. */
-static enum status find_holder(const struct line *line, const struct rollback_plan *plan,
+static enum status find_holder(const struct line *line, struct rollback_plan *plan,
 			       struct lake_id *out, struct err *err)
 {
 	AUTO(lake_commit_release) struct lake_commit newer = {0};
 	struct holder_search search = {.line = line};
 	struct cursor cursor;
-	enum status st = find_publication(line, plan, &search.sequence, err);
+	enum status st = find_publication(line, plan, &plan->reset_shows, &search.sequence, err);
 
 	if (st != ST_OK)
 		return st;

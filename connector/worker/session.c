@@ -123,6 +123,18 @@ static enum status gather(struct session *s, struct batch *batch, struct err *er
 	return st;
 }
 
+/* The next batch begins where this one ended. */
+static void begin_behind(struct session *s, const struct batch *batch)
+{
+	for (size_t i = 0; i < batch->ranges.n; i++) {
+		const struct range *r = &batch->ranges.items[i];
+		struct partition *p = partitions_find(&s->assigned, r->topic, r->partition);
+
+		if (p)
+			p->offset = r->to;
+	}
+}
+
 static void copy_group_offsets(struct session *s, const struct batch *batch)
 {
 	AUTO(partitions_release) struct partitions list = PARTITIONS_INIT;
@@ -163,6 +175,7 @@ static enum status commit_cut(struct session *s, struct err *err)
 	if (st != ST_OK)
 		return st;
 	s->last_positions_us = s->last_checkpoint_us;
+	begin_behind(s, &batch);
 	copy_group_offsets(s, &batch);
 	if (s->options.checkpointed)
 		s->options.checkpointed(s->options.ctx, &s->ingest.head, &batch);
@@ -225,10 +238,29 @@ static void check_tasks(struct session *s)
 	}
 }
 
-/* Has somebody moved the head? A new epoch ends the session. */
+/* Does the head still stand where this session's batches begin? Asked after each
+ * reading of it: another member may have moved it, or a rollback. */
+enum status session_check_head(struct session *s, struct err *err)
+{
+	const struct checkpoint *head = &s->ingest.head;
+
+	if (head->epoch != s->epoch)
+		return err_set(err, ST_CONFLICT, "a rollback moved the head to epoch %" PRIu64,
+			       head->epoch);
+	for (size_t i = 0; i < s->assigned.n; i++) {
+		const struct partition *p = &s->assigned.items[i];
+		int64_t offset = offsets_get(&head->offsets, p->topic, p->partition);
+
+		if (offset != p->offset)
+			return err_set(err, ST_CONFLICT,
+				       "somebody else moved %s:%d from %" PRId64 " to %" PRId64,
+				       p->topic, p->partition, p->offset, offset);
+	}
+	return ST_OK;
+}
+
 static void look_at_head(struct session *s)
 {
-	uint64_t epoch = s->ingest.head.epoch;
 	struct err err = ERR_INIT;
 	enum status st;
 
@@ -237,14 +269,13 @@ static void look_at_head(struct session *s)
 	s->look_now = false;
 	s->last_look_us = now_us(s);
 	st = ingest_refresh(&s->ingest, &err);
-	if (st != ST_OK) {
-		session_end_with(s, status_retriable(st) ? SESSION_AGAIN : SESSION_FAILED, st,
-				 &err);
-	} else if (s->ingest.head.epoch != epoch) {
-		err_set(&err, ST_CONFLICT, "a rollback moved the head to epoch %" PRIu64,
-			s->ingest.head.epoch);
-		session_end_with(s, SESSION_AGAIN, ST_CONFLICT, &err);
-	}
+	if (st == ST_OK)
+		st = session_check_head(s, &err);
+	if (st != ST_OK)
+		session_end_with(s,
+				 status_retriable(st) || st == ST_CONFLICT ? SESSION_AGAIN
+									   : SESSION_FAILED,
+				 st, &err);
 }
 
 static void finish_until(struct session *s)
@@ -420,6 +451,7 @@ static enum status open_all(struct session *s, struct err *err)
 		st = session_check_topics(s, err);
 	if (st != ST_OK)
 		return st;
+	s->epoch = s->ingest.head.epoch;
 	s->last_checkpoint_us = s->last_positions_us = s->last_look_us = now_us(s);
 	s->tasks = xcalloc((size_t)s->n_tasks, sizeof(*s->tasks));
 	s->threads = xcalloc((size_t)s->n_tasks, sizeof(*s->threads));

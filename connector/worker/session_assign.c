@@ -222,6 +222,8 @@ static void on_assigned(void *ctx, const struct partitions *list)
 	st = choose_ours(s, list, &ours, &err);
 	if (st == ST_OK)
 		st = place(s, &ours, &err);
+	if (st == ST_OK) /* what is held already must still continue it */
+		st = session_check_head(s, &err);
 	if (st == ST_OK)
 		st = take_up(s, &ours, &err);
 	s->ever_assigned = s->ever_assigned || ours.n > 0;

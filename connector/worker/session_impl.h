@@ -28,7 +28,8 @@ struct session {
 	struct memory_plan memory;
 	struct cluster_info cluster;
 	struct offsets until; /* until_latest */
-	struct partitions assigned; /* offset: where it was taken up; task */
+	struct partitions assigned; /* offset: where the batch begins; task */
+	uint64_t epoch; /* of the head that the session started from */
 	bool ever_assigned;
 
 	/* tasks tell the coordinator that something happened */
@@ -52,6 +53,8 @@ void session_end_with(struct session *s, enum session_end end, enum status st,
 /* Waits until done() is true, stepping the tasks where they have no threads. */
 void session_wait(struct session *s, bool (*done)(struct session *s));
 bool session_tasks_idle(struct session *s);
+/* ST_CONFLICT where the head that was read moved under what this session holds. */
+MUST_CHECK enum status session_check_head(struct session *s, struct err *err);
 
 /* session_start.c: the head, or the first checkpoint; cluster and topics. */
 MUST_CHECK enum status session_describe(struct session *s, int64_t timeout_ms, struct err *err);
