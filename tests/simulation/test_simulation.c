@@ -1,0 +1,169 @@
+/* The stream as a whole, simulated: hundreds of seeds, and a kill at every kill
+ * point; tests/lib/simulation.h says what a run is.
+ *
+ *   test_simulation            the usual number of seeds
+ *   test_simulation SEED       that run again, event by event
+ *   test_simulation FROM TO    these seeds (make soak) */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/lib/simulation.h"
+
+#define SEEDS 300
+#define SWEEP_SEED 9
+#define SWEEP_STEPS 120
+/* Times that one point is died at, at most: the first, and others spread. */
+#define SWEEP_TIMES 5
+
+static void add(struct sim_result *sum, const struct sim_result *r)
+{
+	sum->lives += r->lives;
+	sum->checkpoints += r->checkpoints;
+	sum->publishes += r->publishes;
+	sum->holds += r->holds;
+	sum->rollbacks += r->rollbacks;
+	sum->refused += r->refused;
+	sum->undos += r->undos;
+	sum->conflicts += r->conflicts;
+	sum->rivals += r->rivals;
+	sum->losts += r->losts;
+	sum->reopened += r->reopened;
+	sum->rows += r->rows;
+}
+
+static void print(const struct sim_result *r)
+{
+	printf("lives %u, checkpoints %u, rows %u, publishes %u, held %u, rollbacks %u (undo %u, "
+	       "refused %u), conflicts %u, rivals %u, lost %u, sessions %u\n",
+	       r->lives, r->checkpoints, r->rows, r->publishes, r->holds, r->rollbacks, r->undos,
+	       r->refused, r->conflicts, r->rivals, r->losts, r->reopened);
+}
+
+/* Returns the number of seeds that failed. */
+static unsigned run_seeds(uint64_t from, uint64_t to, struct sim_result *sum)
+{
+	unsigned failed = 0;
+
+	for (uint64_t seed = from; seed <= to; seed++) {
+		const struct sim_options options = {.seed = seed};
+		struct sim_result r;
+
+		simulate(&options, &r);
+		add(sum, &r);
+		if (r.ok)
+			continue;
+		failed++;
+		printf("seed %" PRIu64 ": %s\n  again: test_simulation %" PRIu64 "\n", seed, r.why,
+		       seed);
+		fflush(stdout);
+	}
+	return failed;
+}
+
+static void holds_for_every_seed(void **state)
+{
+	struct sim_result sum = {.ok = true};
+
+	(void)state;
+	assert_int_equal(run_seeds(1, SEEDS, &sum), 0);
+	print(&sum);
+	/* everything that is meant to happen did */
+	assert_true(sum.lives > SEEDS * 3 / 2);
+	assert_true(sum.checkpoints > SEEDS * 10);
+	assert_true(sum.publishes > SEEDS);
+	assert_true(sum.holds > 0);
+	assert_true(sum.rollbacks > SEEDS);
+	assert_true(sum.undos > 0);
+	assert_true(sum.refused > 0);
+	assert_true(sum.conflicts > SEEDS / 2);
+	assert_true(sum.rivals > 0);
+	assert_true(sum.losts > 0);
+}
+
+static void survives_a_kill_at_every_point(void **state)
+{
+	struct sim_options options = {
+		.seed = SWEEP_SEED, .steps = SWEEP_STEPS, .quiet_kills = true};
+	struct sim_result whole;
+	unsigned kills = 0;
+
+	(void)state;
+	simulate(&options, &whole);
+	if (!whole.ok)
+		fail_msg("without a kill: %s", whole.why);
+	for (unsigned i = 0; i < whole.n_points; i++) {
+		const struct sim_point *p = &whole.points[i];
+		unsigned times = p->passed < SWEEP_TIMES ? p->passed : SWEEP_TIMES;
+
+		for (unsigned t = 0; t < times; t++) {
+			struct sim_result r;
+
+			options.kill_name = p->name;
+			options.kill_nth = 1 + t * (p->passed - 1) / (times > 1 ? times - 1 : 1);
+			simulate(&options, &r);
+			if (!r.ok || !r.killed)
+				fail_msg("%s:%u: %s", p->name, options.kill_nth,
+					 r.ok ? "was not killed" : r.why);
+			kills++;
+		}
+	}
+	printf("%u kills at %u points\n", kills, whole.n_points);
+	assert_true(whole.n_points > 15);
+	assert_true(whole.rollbacks > 0 && whole.publishes > 1);
+}
+
+static void the_same_seed_is_the_same_run(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 5; seed++) {
+		const struct sim_options options = {.seed = seed};
+		struct sim_result a, b;
+
+		simulate(&options, &a);
+		simulate(&options, &b);
+		/* checkpoints' ids are among the events */
+		assert_int_equal(a.trace, b.trace);
+		assert_int_equal(a.checkpoints, b.checkpoints);
+	}
+}
+
+static int run_one(uint64_t seed)
+{
+	const struct sim_options options = {.seed = seed, .verbose = true};
+	struct sim_result r;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	simulate(&options, &r);
+	print(&r);
+	printf("seed %" PRIu64 ", trace %016" PRIx64 ": %s\n", seed, r.trace,
+	       r.ok ? "holds" : r.why);
+	return !r.ok;
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_same_seed_is_the_same_run),
+		cmocka_unit_test(holds_for_every_seed),
+		cmocka_unit_test(survives_a_kill_at_every_point),
+	};
+
+	if (argc == 2)
+		return run_one(strtoull(argv[1], NULL, 10));
+	if (argc == 3) {
+		struct sim_result sum = {.ok = true};
+		unsigned failed =
+			run_seeds(strtoull(argv[1], NULL, 10), strtoull(argv[2], NULL, 10), &sum);
+
+		print(&sum);
+		return failed > 0;
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
