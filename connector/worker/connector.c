@@ -369,7 +369,7 @@ static enum status close_session(struct connector *c, enum session_end end, enum
 	enum status closed = session_close(MOVE(c->session), commit, &close_err);
 
 	if (closed != ST_OK && stopping(c) &&
-	    (status_retriable(closed) || closed == ST_INTERRUPTED)) {
+	    (status_retriable(closed) || closed == ST_INTERRUPTED || closed == ST_CONFLICT)) {
 		log_warn("the last batch is dropped, and read again by the next start",
 			 LOG_S("reason", close_err.text));
 		return ST_OK;
