@@ -49,6 +49,10 @@ jemalloc := $(if $(filter release debug,$(MODE)),-ljemalloc)
 LIBS := $(rdkafka-libs) -lrocksdb -lavro -lsnappy -ldeflate -lzstd -lz -lcurl -lmicrohttpd \
 	-ljansson -lcrypto $(jemalloc) -lm -ldl -lrt
 
+# `make V=1` shows the commands.
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-3s %s\n' $(1) $(2))
+
 # ---- sources ----
 
 sources := $(sort $(shell find core connector -name '*.c' 2>/dev/null))
@@ -77,20 +81,26 @@ $(B)/deps.stamp: .ci/deps.sh
 
 $(B)/%.o: %.c | $(B)/deps.stamp
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC,$<)
+	$Q$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # It embeds them.
 $(B)/connector/writer/builtin_schemas.o: schemas/tombstone.avsc schemas/deadletter.avsc
 
 $(B)/libtidemark.a: $(lib-objects)
+$(B)/libtests.a: $(test-lib-objects)
+%.a:
+	$(call say,AR,$@)
 	@rm -f $@
-	$(AR) qcs $@ $^
+	$Q$(AR) qcs $@ $^
 
 $(B)/tidemark: $(B)/$(main:.c=.o) $(B)/libtidemark.a
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(call say,LD,$@)
+	$Q$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-$(B)/tests/%: $(B)/tests/%.o $(test-lib-objects) $(B)/libtidemark.a
-	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
+$(B)/tests/%: $(B)/tests/%.o $(B)/libtests.a $(B)/libtidemark.a
+	$(call say,LD,$@)
+	$Q$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
 
 # The bare consumer of the benchmarks is linked as anybody would link it.
 $(B)/tests/bench/bare: LIBS := $(filter-out -ljemalloc,$(LIBS))

@@ -5,11 +5,12 @@
 #ifndef TIDEMARK_BASE_KILLPOINT_H
 #define TIDEMARK_BASE_KILLPOINT_H
 
-#ifdef TIDEMARK_TEST_BUILD
+/* Test builds alone have these two. */
 void kill_point_passed(const char *name);
-/* In-process simulation: called in place of dying; NULL for the real thing.
- * The hook must not return to the caller's code (it longjmps). */
+/* Called as each kill point is passed, before it may kill; NULL: nothing. */
 void kill_point_set_hook(void (*hook)(const char *name, void *ctx), void *ctx);
+
+#ifdef TIDEMARK_TEST_BUILD
 #define KILL_POINT(name) kill_point_passed(name)
 #else
 #define KILL_POINT(name) ((void)0)
