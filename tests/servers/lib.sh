@@ -16,7 +16,6 @@ KAFKA=${given[0]} REGISTRY=${given[1]}
 B=$(cd "$B" && pwd)
 TM=$B/tidemark
 TOOLS=$B/tests/tools
-spawned=()
 
 now_ms() { date +%s%3N; }
 
@@ -25,23 +24,47 @@ die() {
 	exit 1
 }
 
+# The test itself, in a process group of its own, so that nothing outlives it.
+run_test() {
+	set -eE
+	trap 'echo "line $LINENO: $BASH_COMMAND" >&2' ERR
+	cd "$D"
+	"$@"
+}
+
+end_group() {
+	kill -CONT -- "-$1" 2>/dev/null
+	kill -KILL -- "-$1" 2>/dev/null
+}
+
 # t NAME FUNCTION [ARGUMENT...]
 t() {
-	local name=$1 start end rc
+	local name=$1 start end rc pid watch
 	shift
+	# shellcheck disable=SC2053
 	if [ -n "${ONLY:-}" ] && [[ $name != $ONLY ]]; then return; fi
 	D=$W/${name//[^a-z0-9]/-}
 	mkdir -p "$D"
 	start=$(now_ms)
-	(
-		set -eE
-		trap 'echo "line $LINENO: $BASH_COMMAND" >&2' ERR
-		trap end_spawned EXIT
-		cd "$D"
-		"$@"
-	) >"$D/out" 2>&1
+	set -m
+	(run_test "$@") >"$D/out" 2>&1 </dev/null &
+	pid=$!
+	(trap '' TERM; sleep "${TEST_TIMEOUT:-90}" && echo "no end after ${TEST_TIMEOUT:-90} s" >>"$D/out" && end_group "$pid") >/dev/null 2>&1 &
+	watch=$!
+	disown "$watch"
+	set +m
+	trap 'end_group "$pid"; end_group "$watch"; exit 130' TERM INT
+	wait "$pid" 2>/dev/null
 	rc=$?
+	end_group "$pid"
+	end_group "$watch"
+	wait 2>/dev/null
 	end=$(now_ms)
+	report | tee -a "$W.lines"
+}
+
+# Of the test that t has run.
+report() {
 	if [ $rc = 0 ]; then
 		printf 'ok    %-58s %5d.%d s' "$name" $(((end - start) / 1000)) $(((end - start) / 100 % 10))
 		grep -h '^note: ' "$D/out" | sed 's/^note:/ /' | tr -d '\n'
@@ -49,7 +72,7 @@ t() {
 		[ -n "${KEEP:-}" ] || rm -rf "$D"
 	else
 		printf 'FAIL  %s (%s)\n' "$name" "$D"
-		sed 's/^/      /' "$D/out" | tail -n 25
+		tail -n 25 "$D/out" | sed 's/^/      /'
 		for log in "$D"/*.log; do
 			[ -f "$log" ] || continue
 			echo "      --- $(basename "$log")"
@@ -67,18 +90,6 @@ spawn() {
 	shift
 	"$@" >>"$log" 2>&1 &
 	SPAWNED=$!
-	spawned+=("$SPAWNED")
-}
-
-end_spawned() {
-	local pid
-	for pid in "${spawned[@]:-}"; do
-		[ -n "$pid" ] || continue
-		kill -CONT "$pid" 2>/dev/null
-		kill -KILL "$pid" 2>/dev/null
-		wait "$pid" 2>/dev/null
-	done
-	return 0
 }
 
 # expect CODE COMMAND...: its exit code; errors are left in err.txt, output in
@@ -139,13 +150,17 @@ avro_config() {
 		"value.converter.schema.registry.url=$REGISTRY"
 }
 
-# start NAME [OPTION...]: runs the connector; its pid in PID.
+# start NAME [OPTION...]: runs the connector until it owns the lake; its pid in
+# PID. (A command that comes first would own the lake for its own short life.)
 start() {
-	local name=$1
+	local name=$1 lines
 	shift
+	lines=$(grep -c ' running ' "$name.log" 2>/dev/null || true)
 	spawn "$name.log" "$TM" run "$name.properties" "$@"
 	PID=$SPAWNED
+	wait_until 30 runs_again "$name" "${lines:-0}" || die "$name does not start"
 }
+runs_again() { [ "$(grep -c ' running ' "$1.log")" -gt "$2" ] || ! kill -0 "$PID"; }
 
 # finish [PID]: SIGTERM; it must end with 0.
 finish() {

@@ -6,7 +6,7 @@
 #   kafka_start DIR [HEAP]         sets KAFKA (host:port), KAFKA_PID
 #   kafka_restart DIR              after kafka_kill, on the same folder and port
 #   kafka_kill [SIGNAL]            ends it (TERM)
-#   registry_start DIR             sets REGISTRY (url), REGISTRY_PID
+#   registry_start DIR [PORT]      sets REGISTRY (url), REGISTRY_PID
 #   servers_stop                   ends all that were started; call it by trap
 
 servers_cache=${TIDEMARK_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tidemark}
@@ -87,8 +87,7 @@ kafka_kill() {
 }
 
 registry_start() {
-	local port
-	port=$(free_port)
+	local port=${2:-$(free_port)}
 	mkdir -p "$1"
 	(cd "$servers_cache/apicurio-2.6.13" && exec java -Xmx256m -Dquarkus.http.host=127.0.0.1 \
 		-Dquarkus.http.port="$port" -jar apicurio-registry-app-2.6.13.Final-runner.jar) \

@@ -12,20 +12,21 @@ whole() {
 		shift
 	done
 	shift
+	local name=w-$topic
 	topic "$topic" 4
 	produce "$topic" 4 --records 20000 "${produce_options[@]}"
-	config w "$topic" checkpoint.records=4000 publish.checkpoints=2 "$@"
-	until_latest w
-	oracle w ingest-w "$topic.acks"
-	oracle w main "$topic.acks"
+	config "$name" "$topic" checkpoint.records=4000 publish.checkpoints=2 "$@"
+	until_latest "$name"
+	oracle "$name" "ingest-$name" "$topic.acks"
+	oracle "$name" main "$topic.acks"
 	# again: nothing new, and nothing changes
 	local before
-	before=$(head_of ingest-w)
-	until_latest w
-	same "$(head_of ingest-w)" "$before" "after a run with nothing new"
+	before=$(head_of "ingest-$name")
+	until_latest "$name"
+	same "$(head_of "ingest-$name")" "$before" "after a run with nothing new"
 	produce "$topic" 4 --records 3000 "${produce_options[@]}"
-	until_latest w
-	oracle w main "$topic.acks"
+	until_latest "$name"
+	oracle "$name" main "$topic.acks"
 }
 
 avro() { whole "avro-$1" --format avro --registry "$REGISTRY" -- value.converter=avro format=avro \
@@ -51,7 +52,7 @@ mixed_schemas() {
 	avro_config m mixed
 	until_latest m
 	oracle m ingest-m mixed.acks
-	same "$(lake --json show ingest-m | jq -r '.metadata["tidemark.schemas"]' | jq '.mixed | length')" 2 schemas
+	same "$(lake --json show ingest-m | jq -r '.metadata["tidemark.schemas"]' | jq '.mixed | length')" 3 'schemas: two, and that of tombstones'
 }
 
 json_to_avro() {

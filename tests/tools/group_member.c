@@ -52,6 +52,8 @@ static rd_kafka_t *join(char **argv)
 	set(conf, "group.id", argv[2]);
 	set(conf, "partition.assignment.strategy", argv[4]);
 	set(conf, "enable.auto.commit", "false");
+	set(conf, "session.timeout.ms", "6000");
+	set(conf, "heartbeat.interval.ms", "300");
 	set(conf, "auto.offset.reset", "latest");
 	rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, reason, sizeof(reason));
 	if (!rk) {

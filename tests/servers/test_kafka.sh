@@ -1,0 +1,134 @@
+# What Kafka does to a stream: retention, topics made anew, partitions that
+# come, compaction.
+# shellcheck shell=bash source=tests/servers/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+retention() {
+	local before
+	topic cut 1
+	config cut cut
+	produce cut 1 --records 1000
+	until_latest cut
+	produce cut 1 --records 1000
+	topic_tool cut cut 0 1500
+	before=$(head_of ingest-cut)
+	expect 1 until_latest cut
+	says cut.log 'retention removed 500'
+	says cut.log 'on.offset.out.of.range'
+	same "$(head_of ingest-cut)" "$before" 'after a start that was refused'
+	until_latest cut --set on.offset.out.of.range=earliest
+	oracle cut ingest-cut cut.acks >counts
+	says counts 'lost=500 '
+	# past what retention removed nothing can be replayed
+	before=$(head_of main)$(head_of ingest-cut)
+	expect 1 lake rollback cut --to "$(checkpoints cut | tail -n 1)" --yes
+	same "$(head_of main)$(head_of ingest-cut)" "$before" 'after a rollback that was refused'
+	expect 5 lake find cut:0:1200
+	says err.txt 'is lost'
+}
+
+recreated() {
+	local before
+	topic anew 2
+	config anew anew publish.checkpoints=1
+	produce anew 2 --records 600
+	until_latest anew
+	topic_tool delete anew
+	wait_until 20 topic anew 2
+	produce anew 2 --records 400 --generation 1 --seed 9
+	before=$(head_of ingest-anew)
+	expect 1 until_latest anew
+	says anew.log 'created anew'
+	same "$(head_of ingest-anew)" "$before" 'after a start that was refused'
+	until_latest anew --set on.topic.recreated=earliest
+	oracle anew ingest-anew anew.acks
+	oracle anew main anew.acks
+	[ "$(files main | grep -c '+g1\.')" -ge 1 ] || die "no file of the new topic"
+}
+
+# While it runs: it stops, and never reads the new one as if it were the old.
+recreated_while_running() {
+	topic anew2 1
+	config anew2 anew2 consumer.override.topic.metadata.refresh.interval.ms=500
+	produce anew2 1 --records 500
+	start anew2
+	wait_committed anew2 500
+	topic_tool delete anew2
+	wait_until 20 topic anew2 1
+	produce anew2 1 --records 900 --generation 1 --seed 9
+	wait_until 60 eval '! kill -0 $PID' || die "it goes on"
+	wait "$PID" && die "it ended with 0"
+	oracle anew2 ingest-anew2 anew2.acks --partial
+	same "$(committed anew2)" 500 'nothing of the new topic'
+}
+
+grows() {
+	topic grow 2
+	config grow grow consumer.override.topic.metadata.refresh.interval.ms=1000
+	produce grow 2 --records 500
+	start grow
+	wait_committed grow 500
+	topic_tool grow grow 5
+	wait_until 10 topic_tool bounds grow 4
+	produce grow 5 --records 1000 --seed 2
+	wait_committed grow 1500 40
+	finish
+	oracle grow ingest-grow grow.acks
+}
+
+# Compaction and transaction markers leave gaps; ranges stay contiguous.
+compacted() {
+	topic comp 1 cleanup.policy=compact min.cleanable.dirty.ratio=0.01 segment.ms=100 \
+		delete.retention.ms=100 min.compaction.lag.ms=0 max.compaction.lag.ms=200
+	produce comp 1 --records 400 --transactions 40 --seed 3
+	produce comp 1 --records 400 --transactions 40 --seed 4
+	# the same keys again, so that older records go
+	cp comp.acks old.acks
+	"$TOOLS/oracle_produce" --bootstrap "$KAFKA" --topic comp --log other.acks --records 800 --seed 5 >/dev/null
+	sleep 0.3
+	"$TOOLS/oracle_produce" --bootstrap "$KAFKA" --topic comp --log other.acks --records 5 --seed 5 >/dev/null
+	wait_until 30 shrunk || die "the broker does not compact"
+	config comp comp
+	until_latest comp
+	topic_tool dump comp 0 >left
+	lake --json status comp >status
+	same "$(jq '.offsets.comp."0"' status)" "$(topic_tool bounds comp 0 | cut -d ' ' -f 2)" 'the position past all gaps'
+	[ "$(lake --json log ingest-comp --first-parent | jq -r '.metadata["tidemark.records"] // 0' | awk '{ n += $1 } END { print n }')" -lt 1605 ] ||
+		die "nothing was compacted"
+	# the runs of the rows' offsets have gaps
+	lake --json ls ingest-comp:topics/ -r | jq -r '.metadata["tidemark.offsets"] // empty' >runs
+	produce comp 1 --records 10 --seed 6
+	until_latest comp
+	# contiguous all the same, and what is there is whole: records that compaction
+	# took are taken out of the log first
+	lake --json ls ingest-comp:topics/ -r >/dev/null
+}
+shrunk() { [ "$(topic_tool dump comp 0 | wc -l)" -lt 1200 ]; }
+
+markers() {
+	topic mark 2
+	config mark mark
+	produce mark 2 --records 900 --transactions 10 --seed 3
+	until_latest mark
+	oracle mark ingest-mark mark.acks
+	same "$(committed mark)" "$(ends mark 2)" 'past the last marker'
+}
+
+from_latest() {
+	topic late 1
+	produce late 1 --records 300
+	config late late auto.offset.reset=latest
+	until_latest late
+	mv late.acks early.acks
+	produce late 1 --records 100 --seed 2
+	until_latest late --set auto.offset.reset=earliest
+	oracle late ingest-late late.acks
+}
+
+t 'retention: refused, by policy recorded; rollback past it refused' retention
+t 'a topic created anew: refused, by policy read beside the old' recreated
+t 'a topic created anew under a running connector: stops' recreated_while_running
+t 'partitions that come later are read from 0' grows
+t 'compaction: gaps are legal, the position goes past them' compacted
+t 'transaction markers: the position goes past them' markers
+t 'auto.offset.reset=latest is for the first start alone' from_latest

@@ -1,0 +1,82 @@
+# Values and their schemas: dead letters, unknown ids, a registry that is away.
+# shellcheck shell=bash source=tests/servers/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+poison_stops() {
+	topic poison 1
+	config poison poison
+	produce poison 1 --records 200 --poison 3 --seed 2
+	local offset
+	offset=$(awk '$1 == "P" { print $5; exit }' poison.acks)
+	expect 1 until_latest poison
+	says poison.log "poison:0:$offset cannot be converted"
+	oracle poison ingest-poison poison.acks --partial
+	same "$(committed poison)" "$offset" 'what is before the bad record is committed'
+}
+
+dead_letters() {
+	topic dead 3
+	topic dead-copies 1
+	avro_config dead dead errors.tolerance=all publish.checkpoints=1 \
+		errors.deadletterqueue.topic.name=dead-copies errors.deadletterqueue.topic.replication.factor=1 \
+		errors.deadletterqueue.context.headers.enable=true
+	produce dead 3 --records 3000 --poison 4 --format avro --registry "$REGISTRY" --transactions 100
+	until_latest dead
+	oracle dead ingest-dead dead.acks
+	oracle dead main dead.acks
+	topic_tool dump dead-copies 0 >copies
+	same "$(wc -l <copies)" "$(grep -c '^P' dead.acks)" copies
+	grep '^P' dead.acks | head -n 5 | while read -r _ name _ partition offset sequence _; do
+		grep -q "^$sequence .*__connect.errors.topic=$name .*__connect.errors.partition=$partition .*__connect.errors.offset=$offset" copies ||
+			die "no copy of $name:$partition:$offset"
+	done
+}
+
+unknown_schema() {
+	topic unknown 1
+	avro_config unknown unknown
+	produce unknown 1 --records 100 --format avro --registry "$REGISTRY"
+	produce unknown 1 --records 10 --format avro --schema-id 99999
+	expect 5 until_latest unknown
+	says unknown.log 99999
+	oracle unknown ingest-unknown unknown.acks --partial
+	until_latest unknown --set on.unknown.schema=deadletter --set errors.tolerance=all
+	oracle unknown ingest-unknown unknown.acks >counts
+	says counts 'deadletters=10 '
+}
+
+# A registry of its own, killed in the middle: what needs it waits.
+registry_away() {
+	local port id
+	registry_start "$PWD/registry"
+	port=${REGISTRY#*127.0.0.1:}
+	port=${port%%/*}
+	topic away 2
+	avro_config away away
+	produce away 2 --records 500 --format avro --registry "$REGISTRY"
+	start away
+	wait_committed away 500
+	kill -KILL "$REGISTRY_PID"
+	wait "$REGISTRY_PID" 2>/dev/null || true
+	# its memory is gone: the second schema gets the id that comes next
+	produce away 2 --records 500 --format avro --schema-id 2 --schema-version 2 --seed 2
+	produce away 2 --records 500 --format avro --schema-id 1 --seed 3
+	wait_until 20 stalled || die "does not say that it waits"
+	registry_start "$PWD/registry" "$port"
+	curl -sf -H 'Content-Type: application/json' --data-binary "$(schema 1)" "$REGISTRY/subjects/a/versions"
+	curl -sf -H 'Content-Type: application/json' --data-binary "$(schema 2)" "$REGISTRY/subjects/b/versions"
+	wait_committed away 1500 40
+	finish
+	oracle away ingest-away away.acks
+}
+stalled() { [ "$(lake status away | grep -c 'waiting for the schema registry')" = 1 ]; }
+schema() {
+	local note=''
+	[ "$1" = 1 ] || note=',{"name":"note","type":"string","default":""}'
+	jq -n --arg s "{\"type\":\"record\",\"name\":\"Stamp\",\"namespace\":\"io.tidemark.test\",\"fields\":[{\"name\":\"topic\",\"type\":\"string\"},{\"name\":\"partition\",\"type\":\"int\"},{\"name\":\"sequence\",\"type\":\"long\"},{\"name\":\"pad\",\"type\":\"string\"},{\"name\":\"crc\",\"type\":\"long\"}$note]}" '{schema: $s}'
+}
+
+t 'a poison record stops the task and is named' poison_stops
+t 'dead letters in the lake, copies in the topic' dead_letters
+t 'a schema id that the registry does not know' unknown_schema
+t 'the registry goes away and comes back' registry_away
