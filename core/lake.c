@@ -87,8 +87,9 @@ static void adopt(struct lake *lake, const char *folder, const struct lake_optio
 }
 
 /* Owns the folder, or goes through its owner. An owner that is starting has
- * the lock and no socket yet; one that is going away has neither for a moment:
- * so both are tried in turn. */
+ * the lock and no socket yet; one that is going away has neither for a moment;
+ * a short command has the lock alone: so both are tried in turn. Whoever must
+ * own the folder waits for those too, and not for an owner that answers. */
 static enum status open_any(const char *folder, enum embedded_mode mode,
 			    const struct lake_options *options, struct lake **out, struct err *err)
 {
@@ -98,9 +99,13 @@ static enum status open_any(const char *folder, enum embedded_mode mode,
 		struct err socket_err = ERR_INIT;
 		enum status st = embedded_open(folder, mode, options, out, err);
 
-		if (st != ST_BUSY || options->access == LAKE_OWN)
+		if (st != ST_BUSY)
 			return st;
 		st = lake_socket_connect(folder, options, out, &socket_err);
+		if (st == ST_OK && options->access == LAKE_OWN) {
+			lake_close(*out);
+			return ST_BUSY; /* err says who */
+		}
 		if (st != ST_UNREACHABLE) {
 			if (st != ST_OK && err)
 				*err = socket_err;

@@ -6,6 +6,9 @@
 #include "connector/history/rollback.h"
 #include "connector/worker/kafka_question.h"
 
+/* Tries against a stream that moves between plan and apply. */
+#define APPLY_TRIES 10
+
 struct arguments {
 	struct cli_list to, skip;
 	const char *mode;
@@ -96,14 +99,73 @@ static void print_result(const struct cli *cli, const struct stream *s,
 	       s->config.branch, ingest, s->config.target, target, s->config.name);
 }
 
+/* What Kafka said, kept between tries: asking costs more than all the rest, and a
+ * stream of publishes must not starve a rollback. */
+struct asked {
+	struct config *config;
+	struct offsets wanted;
+	struct kafka_bounds bounds;
+	bool known;
+};
+
+static void asked_release(struct asked *a)
+{
+	offsets_release(&a->wanted);
+	kafka_bounds_release(&a->bounds);
+}
+
+static enum status ask_once(void *ctx, const struct offsets *wanted, struct kafka_bounds *out,
+			    struct err *err)
+{
+	struct asked *a = ctx;
+
+	if (!a->known || !offsets_equal(&a->wanted, wanted)) {
+		struct kafka_bounds bounds;
+		enum status st = kafka_ask_bounds(a->config, wanted, &bounds, err);
+
+		if (st != ST_OK)
+			return st;
+		kafka_bounds_release(&a->bounds);
+		a->bounds = bounds;
+		offsets_copy(&a->wanted, wanted);
+		a->known = true;
+	}
+	offsets_copy(&out->earliest, &a->bounds.earliest);
+	offsets_copy(&out->latest, &a->bounds.latest);
+	topic_states_copy(&out->topics, &a->bounds.topics);
+	return ST_OK;
+}
+
+/* Plans, shows the plan, moves; ST_CONFLICT: something moved in between. */
+static enum status try_once(struct cli *cli, const struct stream *s, const struct arguments *a,
+			    const struct rollback_request *request, struct err *err)
+{
+	AUTO(rollback_plan_release) struct rollback_plan plan = {0};
+	struct rollback_result result;
+	enum status st = rollback_plan_make(&s->line, request, &plan, err);
+
+	if (st != ST_OK)
+		return st;
+	print_plan(cli, s, &plan, a->dry_run);
+	if (a->dry_run)
+		return ST_OK;
+	if (!a->yes && !cli->json && !stream_confirm("Roll back?"))
+		return err_set(err, ST_FAILED, "not confirmed; nothing was moved");
+	st = rollback_apply(&s->line, &plan, &result, err);
+	if (st != ST_OK)
+		return st;
+	stream_refresh(s);
+	print_result(cli, s, &result);
+	return ST_OK;
+}
+
 static enum status run(struct cli *cli, int n, char **args, struct err *err)
 {
 	AUTO(arguments_release) struct arguments a = {.mode = "revert"};
 	AUTO(cli_args_release) struct cli_args positional = {0};
 	AUTO(stream_close) struct stream s = {0};
-	AUTO(rollback_plan_release) struct rollback_plan plan = {0};
-	struct rollback_request request = {.ask = kafka_ask_bounds};
-	struct rollback_result result;
+	AUTO(asked_release) struct asked asked = {0};
+	struct rollback_request request = {.ask = ask_once, .ask_ctx = &asked};
 	const struct cli_option options[] = {
 		{"to", 0, CLI_LIST, &a.to},           {"skip-to", 0, CLI_LIST, &a.skip},
 		{"mode", 0, CLI_TEXT, &a.mode},       {"undo", 0, CLI_FLAG, &a.undo},
@@ -118,23 +180,14 @@ static enum status run(struct cli *cli, int n, char **args, struct err *err)
 		st = stream_open(cli, positional.items[0], &s, err);
 	if (st != ST_OK)
 		return st;
-	request.ask_ctx = &s.config;
-	st = rollback_plan_make(&s.line, &request, &plan, err);
-	if (st == ST_NOT_FOUND && !*err->text)
-		return err_set(err, st, "%s has no checkpoint yet", s.config.name);
-	if (st != ST_OK)
-		return st;
-	print_plan(cli, &s, &plan, a.dry_run);
-	if (a.dry_run)
-		return ST_OK;
-	if (!a.yes && !cli->json && !stream_confirm("Roll back?"))
-		return err_set(err, ST_FAILED, "not confirmed; nothing was moved");
-	st = rollback_apply(&s.line, &plan, &result, err);
-	if (st != ST_OK)
-		return st;
-	stream_refresh(&s);
-	print_result(cli, &s, &result);
-	return ST_OK;
+	asked.config = &s.config;
+	for (int i = 0; i < APPLY_TRIES; i++) {
+		st = try_once(cli, &s, &a, &request, err);
+		if (st != ST_CONFLICT)
+			break;
+		fprintf(stderr, "tidemark: the stream moved meanwhile; planning again\n");
+	}
+	return st;
 }
 
 const struct command command_rollback = {

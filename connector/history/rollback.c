@@ -132,7 +132,9 @@ static enum status make_target(const struct line *line, const struct rollback_pl
 	if (st == ST_OK)
 		st = publication_merge(line, x_out, &dest, &own, plan->message, merged_out, err);
 	KILL_POINT("rollback.target_made");
-	return st;
+	/* what was shown is put back first, so nothing of ours can conflict: the
+	 * target was read after a publish that the plan had not seen */
+	return st == ST_HELD ? ST_CONFLICT : st;
 }
 
 enum status rollback_apply(const struct line *line, const struct rollback_plan *plan,
