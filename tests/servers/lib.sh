@@ -146,8 +146,10 @@ config() {
 }
 
 avro_config() {
-	config "$@" format=avro value.converter=avro \
-		"value.converter.schema.registry.url=$REGISTRY"
+	local name=$1 topics=$2
+	shift 2
+	config "$name" "$topics" format=avro value.converter=avro \
+		"value.converter.schema.registry.url=$REGISTRY" "$@"
 }
 
 # start NAME [OPTION...]: runs the connector until it owns the lake; its pid in
