@@ -58,6 +58,23 @@ static enum status read_head(struct ingest *in, const struct lake_id *id, struct
 	return ST_OK;
 }
 
+/* Again at every start: a crash may come between the first checkpoint and this. */
+static enum status protect(const struct ingest_options *o, struct err *err)
+{
+	const char *const branches[] = {o->branch, o->published, o->target};
+	enum status st = ST_OK;
+
+	for (size_t i = 0; st == ST_OK && i < ARRAY_SIZE(branches); i++) {
+		AUTO(freep) char *by = NULL;
+		bool protected;
+
+		st = lake_branch_protection(o->lake, branches[i], &protected, &by, err);
+		if (st == ST_OK && (!protected || !by || strcmp(by, o->connector) != 0))
+			st = lake_branch_protect(o->lake, branches[i], o->connector, err);
+	}
+	return st;
+}
+
 enum status ingest_open(struct ingest *in, const struct ingest_options *options, struct err *err)
 {
 	struct lake_id id;
@@ -65,7 +82,9 @@ enum status ingest_open(struct ingest *in, const struct ingest_options *options,
 
 	*in = (struct ingest){.options = *options};
 	st = lake_ref_get(options->lake, LAKE_BRANCH, options->branch, &id, err);
-	return st == ST_OK ? read_head(in, &id, err) : st;
+	if (st == ST_OK)
+		st = read_head(in, &id, err);
+	return st == ST_OK ? protect(options, err) : st;
 }
 
 void ingest_close(struct ingest *in)
@@ -419,12 +438,7 @@ enum status ingest_start(struct ingest *in, const struct ingest_options *options
 				    "first checkpoint", err);
 	KILL_POINT("ingest.started");
 	if (st == ST_OK)
-		st = lake_branch_protect(options->lake, options->branch, options->connector, err);
-	if (st == ST_OK)
-		st = lake_branch_protect(options->lake, options->published, options->connector,
-					 err);
-	if (st == ST_OK)
-		st = lake_branch_protect(options->lake, options->target, options->connector, err);
+		st = protect(options, err);
 	return st == ST_OK ? read_head(in, &moves[0].to, err) : st;
 }
 
