@@ -1,159 +1,16 @@
+/* The record path of a task. */
 #include "connector/worker/task.h"
 
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "connector/worker/task_impl.h"
 #include "core/base/log.h"
 
 #define RETRY_FIRST_MS 300
 /* Records between two sums of bytes and open files. */
 #define SUM_EVERY 256
-
-/* One partition of the task. Owned by the task's thread. */
-struct task_partition {
-	char *topic;
-	int32_t partition;
-	uint32_t generation;
-	int32_t leader_epoch; /* of the last record */
-	int64_t start; /* where the batch begins */
-	_Atomic int64_t next; /* next to read; the coordinator reads it */
-	int64_t until;
-	size_t open_files; /* as counted in the task's */
-	uint64_t bytes; /* that partition_writer_bytes() said last */
-	struct partition_writer *writer;
-	struct deadletter_writer *deadletters;
-};
-
-enum letter_kind { LETTER_ADD, LETTER_CUT, LETTER_DROP, LETTER_STOP };
-
-struct letter {
-	struct letter *next;
-	enum letter_kind kind;
-	uint64_t number; /* CUT */
-	struct task_partition *partition; /* ADD */
-	struct partitions list; /* DROP */
-};
-
-/* A record that waits for the registry: the consumer's copy is gone by then. */
-struct stalled {
-	bool waiting;
-	struct record record;
-	struct record_header *headers;
-	size_t n_headers;
-	int64_t since_us, retry_us, delay_ms;
-};
-
-struct task {
-	struct task_shared *shared;
-	int index;
-
-	/* the task thread's own */
-	struct task_partition **partitions; /* changes are made under lock */
-	size_t n, cap;
-	struct task_partition *last; /* records come in runs */
-	const char *last_topic; /* the consumer's own pointer */
-	int64_t timestamp_least, timestamp_greatest;
-	uint64_t records, deadletters;
-	uint64_t countdown; /* records until bytes are summed again */
-	size_t open_files; /* of all partitions */
-	struct stalled stalled;
-
-	atomic_bool attention; /* the mailbox is not empty */
-	atomic_bool failed;
-	_Atomic int64_t stalled_since_us;
-
-	pthread_mutex_t lock;
-	struct letter *first, **last_letter; /* guarded by lock, as all below */
-	struct cut *cuts, **last_cut;
-	uint64_t posted, done; /* letters */
-	enum status failure;
-	struct err failure_err;
-	void (*notify)(void *ctx);
-	void *notify_ctx;
-};
-
-void cut_free(struct cut *cut)
-{
-	if (!cut)
-		return;
-	batch_release(&cut->batch);
-	free(cut);
-}
-
-static void partition_free(struct task_partition *p)
-{
-	if (!p)
-		return;
-	partition_writer_free(p->writer);
-	deadletter_writer_free(p->deadletters);
-	free(p->topic);
-	free(p);
-}
-
-struct task *task_new(struct task_shared *shared, int index)
-{
-	struct task *t = xcalloc(1, sizeof(*t));
-
-	t->shared = shared;
-	t->index = index;
-	t->timestamp_least = t->timestamp_greatest = -1;
-	pthread_mutex_init(&t->lock, NULL);
-	t->last_letter = &t->first;
-	t->last_cut = &t->cuts;
-	return t;
-}
-
-static void stalled_release(struct stalled *s)
-{
-	free((void *)(uintptr_t)s->record.topic);
-	free((void *)(uintptr_t)s->record.key);
-	free((void *)(uintptr_t)s->record.value);
-	for (size_t i = 0; i < s->n_headers; i++) {
-		free((void *)(uintptr_t)s->headers[i].name);
-		free((void *)(uintptr_t)s->headers[i].value);
-	}
-	free(s->headers);
-	*s = (struct stalled){0};
-}
-
-static void letter_free(struct letter *letter)
-{
-	partition_free(letter->partition);
-	partitions_release(&letter->list);
-	free(letter);
-}
-
-void task_free(struct task *t)
-{
-	if (!t)
-		return;
-	for (size_t i = 0; i < t->n; i++)
-		partition_free(t->partitions[i]);
-	free(t->partitions);
-	stalled_release(&t->stalled);
-	while (t->first) {
-		struct letter *next = t->first->next;
-
-		letter_free(t->first);
-		t->first = next;
-	}
-	while (t->cuts) {
-		struct cut *next = t->cuts->next;
-
-		cut_free(t->cuts);
-		t->cuts = next;
-	}
-	pthread_mutex_destroy(&t->lock);
-	free(t);
-}
-
-static void notify(struct task *t)
-{
-	if (t->notify)
-		t->notify(t->notify_ctx);
-}
 
 static void fail(struct task *t, enum status st, const struct err *err)
 {
@@ -164,26 +21,17 @@ static void fail(struct task *t, enum status st, const struct err *err)
 	}
 	pthread_mutex_unlock(&t->lock);
 	t->failed = true;
-	notify(t);
+	task_notify(t);
 }
 
 /* ---- records ---- */
-
-static struct task_partition *find(struct task *t, const char *topic, int32_t partition)
-{
-	for (size_t i = 0; i < t->n; i++)
-		if (t->partitions[i]->partition == partition &&
-		    strcmp(t->partitions[i]->topic, topic) == 0)
-			return t->partitions[i];
-	return NULL;
-}
 
 static inline struct task_partition *partition_of(struct task *t, const struct record *r)
 {
 	if (__builtin_expect(
 		    r->topic == t->last_topic && t->last && t->last->partition == r->partition, 1))
 		return t->last;
-	t->last = find(t, r->topic, r->partition);
+	t->last = task_find(t, r->topic, r->partition);
 	t->last_topic = r->topic;
 	return t->last;
 }
@@ -378,7 +226,7 @@ static bool on_record(void *ctx, const struct record *r)
 static void on_position(void *ctx, const char *topic, int32_t partition, int64_t offset)
 {
 	struct task *t = ctx;
-	struct task_partition *p = find(t, topic, partition);
+	struct task_partition *p = task_find(t, topic, partition);
 
 	if (!p)
 		return;
@@ -396,7 +244,7 @@ static void on_error(void *ctx, const char *topic, int32_t partition, enum statu
 	struct task *t = ctx;
 	struct err err = ERR_INIT;
 
-	if (!find(t, topic, partition))
+	if (!task_find(t, topic, partition))
 		return;
 	err_set(&err, st, "%s:%d: %s", topic, partition, text);
 	if (st == ST_UNREACHABLE) /* librdkafka goes on by itself */
@@ -411,13 +259,13 @@ static void retry_stalled(struct task *t)
 	const struct config *c = t->shared->config;
 	struct stalled *s = &t->stalled;
 	int64_t now_us = t->shared->clock->mono_us(t->shared->clock);
-	struct task_partition *p = find(t, s->record.topic, s->record.partition);
+	struct task_partition *p = task_find(t, s->record.topic, s->record.partition);
 	struct err err = ERR_INIT;
 	int64_t most_ms;
 	enum status st;
 
 	if (!p) {
-		stalled_release(s);
+		task_stalled_release(s);
 		t->stalled_since_us = 0;
 		return;
 	}
@@ -429,7 +277,7 @@ static void retry_stalled(struct task *t)
 		atomic_fetch_add_explicit(&t->shared->records, 1, memory_order_relaxed);
 	}
 	if (st != ST_UNREACHABLE) {
-		stalled_release(s);
+		task_stalled_release(s);
 		t->stalled_since_us = 0;
 		if (st != ST_OK)
 			fail(t, st, &err);
@@ -444,174 +292,17 @@ static void retry_stalled(struct task *t)
 	s->retry_us = now_us + s->delay_ms * 1000;
 }
 
-/* ---- the mailbox ---- */
-
-static void post(struct task *t, struct letter *letter)
+void task_stalled_release(struct stalled *s)
 {
-	pthread_mutex_lock(&t->lock);
-	*t->last_letter = letter;
-	t->last_letter = &letter->next;
-	t->posted++;
-	pthread_mutex_unlock(&t->lock);
-	t->attention = true;
-	t->shared->consumer->ops->wake(t->shared->consumer, t->index);
-}
-
-void task_add(struct task *t, const char *topic, int32_t partition, uint32_t generation,
-	      int64_t offset, int64_t until)
-{
-	struct letter *letter = xcalloc(1, sizeof(*letter));
-	struct task_partition *p = xcalloc(1, sizeof(*p));
-
-	p->topic = xstrdup(topic);
-	p->partition = partition;
-	p->generation = generation;
-	p->leader_epoch = -1;
-	p->start = offset;
-	p->next = offset;
-	p->until = until;
-	letter->kind = LETTER_ADD;
-	letter->partition = p;
-	post(t, letter);
-}
-
-void task_cut(struct task *t, uint64_t number)
-{
-	struct letter *letter = xcalloc(1, sizeof(*letter));
-
-	letter->kind = LETTER_CUT;
-	letter->number = number;
-	post(t, letter);
-}
-
-void task_drop(struct task *t, const struct partitions *list)
-{
-	struct letter *letter = xcalloc(1, sizeof(*letter));
-
-	letter->kind = LETTER_DROP;
-	for (size_t i = 0; i < list->n; i++)
-		partitions_add(&letter->list, list->items[i].topic, list->items[i].partition);
-	post(t, letter);
-}
-
-void task_stop(struct task *t)
-{
-	struct letter *letter = xcalloc(1, sizeof(*letter));
-
-	letter->kind = LETTER_STOP;
-	post(t, letter);
-}
-
-static void take_partition(struct task *t, struct task_partition *p)
-{
-	pthread_mutex_lock(&t->lock);
-	GROW(t->partitions, t->n, t->cap);
-	t->partitions[t->n++] = p;
-	pthread_mutex_unlock(&t->lock);
-}
-
-static void drop_partitions(struct task *t, const struct partitions *list)
-{
-	size_t kept = 0;
-
-	pthread_mutex_lock(&t->lock);
-	for (size_t i = 0; i < t->n; i++) {
-		struct task_partition *p = t->partitions[i];
-
-		if (partitions_find(list, p->topic, p->partition))
-			partition_free(p);
-		else
-			t->partitions[kept++] = p;
+	free((void *)(uintptr_t)s->record.topic);
+	free((void *)(uintptr_t)s->record.key);
+	free((void *)(uintptr_t)s->record.value);
+	for (size_t i = 0; i < s->n_headers; i++) {
+		free((void *)(uintptr_t)s->headers[i].name);
+		free((void *)(uintptr_t)s->headers[i].value);
 	}
-	t->n = kept;
-	pthread_mutex_unlock(&t->lock);
-	t->last = NULL;
-	t->last_topic = NULL;
-}
-
-/* Adds one partition's share to the cut; it begins anew behind it. */
-static enum status cut_partition(struct task_shared *s, struct task_partition *p, struct batch *b,
-				 struct err *err)
-{
-	size_t from = b->files.n;
-	struct range *range;
-	enum status st = ST_OK;
-
-	if (p->next == p->start)
-		return ST_OK;
-	if (p->writer)
-		st = partition_writer_finish(p->writer, &b->files, err);
-	for (size_t i = from; st == ST_OK && i < b->files.n; i++)
-		if (b->files.items[i].schema)
-			schema_uses_add(&b->schemas, p->topic, b->files.items[i].schema);
-	if (st == ST_OK && p->deadletters)
-		st = deadletter_writer_finish(p->deadletters, &b->files, err);
-	if (st != ST_OK)
-		return err_wrap(err, st, "%s:%d", p->topic, p->partition);
-	range = ranges_add(&b->ranges, p->topic, p->partition, p->start, p->next);
-	range->leader_epoch = p->leader_epoch;
-	p->start = p->next;
-	atomic_fetch_sub_explicit(&s->bytes, (long long)p->bytes, memory_order_relaxed);
-	p->bytes = 0;
-	p->open_files = 0;
-	return ST_OK;
-}
-
-static void make_cut(struct task *t, uint64_t number)
-{
-	struct cut *cut = xcalloc(1, sizeof(*cut));
-
-	cut->number = number;
-	cut->batch.timestamp_least = t->timestamp_least;
-	cut->batch.timestamp_greatest = t->timestamp_greatest;
-	cut->batch.records = t->records;
-	cut->batch.deadletters = t->deadletters;
-	for (size_t i = 0; cut->st == ST_OK && i < t->n; i++)
-		cut->st = cut_partition(t->shared, t->partitions[i], &cut->batch, &cut->err);
-	atomic_fetch_sub_explicit(&t->shared->records, (long long)(t->records + t->deadletters),
-				  memory_order_relaxed);
-	t->timestamp_least = t->timestamp_greatest = -1;
-	t->records = t->deadletters = 0;
-	t->open_files = 0;
-	t->countdown = 0;
-	pthread_mutex_lock(&t->lock);
-	*t->last_cut = cut;
-	t->last_cut = &cut->next;
-	pthread_mutex_unlock(&t->lock);
-	notify(t);
-}
-
-/* Returns false where the letter says stop. */
-static bool read_mail(struct task *t)
-{
-	struct letter *letter, *next;
-	uint64_t done = 0;
-	bool go_on = true;
-
-	pthread_mutex_lock(&t->lock);
-	letter = t->first;
-	t->first = NULL;
-	t->last_letter = &t->first;
-	t->attention = false;
-	pthread_mutex_unlock(&t->lock);
-	for (; letter; letter = next) {
-		next = letter->next;
-		if (letter->kind == LETTER_ADD)
-			take_partition(t, MOVE(letter->partition));
-		else if (letter->kind == LETTER_CUT)
-			make_cut(t, letter->number);
-		else if (letter->kind == LETTER_DROP)
-			drop_partitions(t, &letter->list);
-		else
-			go_on = false;
-		letter_free(letter);
-		done++;
-	}
-	pthread_mutex_lock(&t->lock);
-	t->done += done;
-	pthread_mutex_unlock(&t->lock);
-	notify(t);
-	return go_on;
+	free(s->headers);
+	*s = (struct stalled){0};
 }
 
 /* Is there a reason not to read now? While one checkpoint is being finished the
@@ -632,7 +323,7 @@ bool task_step(struct task *t, int timeout_ms)
 	uint64_t before = t->records + t->deadletters;
 	struct task_shared *s = t->shared;
 
-	if (t->attention && !read_mail(t))
+	if (t->attention && !task_read_mail(t))
 		return false;
 	if (t->stalled.waiting && !t->failed && !s->paused)
 		retry_stalled(t);
@@ -648,81 +339,4 @@ bool task_step(struct task *t, int timeout_ms)
 		s->moved = true;
 	}
 	return true;
-}
-
-/* ---- questions ---- */
-
-struct cut *task_take_cut(struct task *t)
-{
-	struct cut *cut;
-
-	pthread_mutex_lock(&t->lock);
-	cut = t->cuts;
-	if (cut) {
-		t->cuts = cut->next;
-		if (!t->cuts)
-			t->last_cut = &t->cuts;
-		cut->next = NULL;
-	}
-	pthread_mutex_unlock(&t->lock);
-	return cut;
-}
-
-bool task_failed(struct task *t, enum status *st, struct err *err)
-{
-	bool failed;
-
-	pthread_mutex_lock(&t->lock);
-	failed = t->failure != ST_OK;
-	if (failed) {
-		*st = t->failure;
-		*err = t->failure_err;
-	}
-	pthread_mutex_unlock(&t->lock);
-	return failed;
-}
-
-bool task_is_idle(struct task *t)
-{
-	bool idle;
-
-	pthread_mutex_lock(&t->lock);
-	idle = t->done == t->posted;
-	pthread_mutex_unlock(&t->lock);
-	return idle;
-}
-
-bool task_done(struct task *t)
-{
-	bool done;
-
-	pthread_mutex_lock(&t->lock);
-	done = t->done == t->posted;
-	for (size_t i = 0; done && i < t->n; i++)
-		done = t->partitions[i]->until >= 0 &&
-		       t->partitions[i]->next >= t->partitions[i]->until;
-	pthread_mutex_unlock(&t->lock);
-	return done;
-}
-
-void task_set_notify(struct task *t, void (*fn)(void *ctx), void *ctx)
-{
-	pthread_mutex_lock(&t->lock);
-	t->notify = fn;
-	t->notify_ctx = ctx;
-	pthread_mutex_unlock(&t->lock);
-}
-
-void task_positions(struct task *t, struct partitions *out)
-{
-	pthread_mutex_lock(&t->lock);
-	for (size_t i = 0; i < t->n; i++)
-		partitions_add(out, t->partitions[i]->topic, t->partitions[i]->partition)->offset =
-			t->partitions[i]->next;
-	pthread_mutex_unlock(&t->lock);
-}
-
-int64_t task_stalled_since_us(struct task *t)
-{
-	return t->stalled_since_us;
 }
