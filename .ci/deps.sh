@@ -25,7 +25,7 @@ build_packages=(gcc g++ make pkg-config npm zlib1g-dev libssl-dev libsasl2-dev
 	libmicrohttpd-dev libcmocka-dev libsnappy-dev libdeflate-dev
 	libjemalloc-dev)
 lint_packages=(clang clang-format clang-tidy shellcheck)
-server_packages=(openjdk-17-jre-headless maven python3 python3-venv curl)
+server_packages=(openjdk-17-jre-headless maven python3 python3-venv curl jq)
 
 say() { printf 'deps: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
@@ -33,7 +33,7 @@ die() { say "$*"; exit 1; }
 # Is the command or Debian package $1 there?
 have_package() {
 	case $1 in
-	gcc | g++ | make | npm | maven | python3 | clang | shellcheck | curl)
+	gcc | g++ | make | npm | maven | python3 | clang | shellcheck | curl | jq)
 		command -v "${1/maven/mvn}" >/dev/null && return 0 ;;
 	clang-format | clang-tidy) command -v "$1" >/dev/null && return 0 ;;
 	openjdk-17-jre-headless)

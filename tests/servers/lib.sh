@@ -65,7 +65,7 @@ t() {
 
 # Of the test that t has run.
 report() {
-	if [ $rc = 0 ]; then
+	if [ "$rc" = 0 ]; then
 		printf 'ok    %-58s %5d.%d s' "$name" $(((end - start) / 1000)) $(((end - start) / 100 % 10))
 		grep -h '^note: ' "$D/out" | sed 's/^note:/ /' | tr -d '\n'
 		echo
@@ -202,9 +202,9 @@ wait_committed() { wait_until "${3:-30}" reached "$1" "$2" || die "$1 did not re
 
 # ends TOPIC PARTITIONS: the sum of the log ends.
 ends() {
-	local sum=0 p low high
+	local sum=0 p high
 	for ((p = 0; p < $2; p++)); do
-		read -r low high < <(topic_tool bounds "$1" "$p")
+		read -r _ high < <(topic_tool bounds "$1" "$p")
 		sum=$((sum + high))
 	done
 	echo $sum

@@ -72,7 +72,7 @@ three_checkpoints() {
 }
 
 undo_and_again() {
-	local name=undo before main_before
+	local name=undo
 	three_checkpoints $name
 	files ingest-$name >before
 	files main >main_before

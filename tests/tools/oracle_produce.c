@@ -119,7 +119,6 @@ static void open_log(struct producer *p)
 
 static int register_schema(struct producer *p, const char *schema)
 {
-	AUTO(buf_release) struct buf body = BUF_INIT;
 	AUTO(freep)
 	char *url = xasprintf("%s/subjects/%s/versions", p->registry,
 			      p->subject ? p->subject : p->topic);
