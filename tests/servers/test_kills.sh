@@ -36,7 +36,7 @@ kills() {
 	lake publish k >/dev/null || true
 	oracle k main kills.acks
 	note "$KILLS kills, restart to checkpoint at most $worst ms"
-	[ "$worst" -lt "${RECOVERY_MS:-4000}" ] || die "recovery took $worst ms"
+	[ "$worst" -lt "${RECOVERY_MS:-2000}" ] || die "recovery took $worst ms"
 }
 
 # SIGSTOP past the session time-out while another member takes the partitions
