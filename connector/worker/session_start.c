@@ -43,8 +43,8 @@ static void all_partitions(const struct cluster_info *cluster, struct partitions
 			partitions_add(out, cluster->topics[i].name, p);
 }
 
-static enum status ask_offsets(struct session *s, enum offset_spec spec, struct partitions *list,
-			       struct err *err)
+static enum status ask_offsets_once(struct session *s, enum offset_spec spec,
+				    struct partitions *list, struct err *err)
 {
 	enum status st = s->consumer->ops->list_offsets(s->consumer, spec, list,
 							2 * DESCRIBE_TIMEOUT_MS, err);
@@ -53,6 +53,22 @@ static enum status ask_offsets(struct session *s, enum offset_spec spec, struct 
 		if (list->items[i].status != ST_OK)
 			return err_set(err, list->items[i].status, "Kafka gives no offset of %s:%d",
 				       list->items[i].topic, list->items[i].partition);
+	return st;
+}
+
+/* A leader that moves in this moment has no answer for a while. */
+static enum status ask_offsets(struct session *s, enum offset_spec spec, struct partitions *list,
+			       struct err *err)
+{
+	struct clock *clock = s->options.clock;
+	int64_t end_us = clock->mono_us(clock) + START_TIMEOUT_MS * 1000LL;
+	enum status st;
+
+	while ((st = ask_offsets_once(s, spec, list, err)) == ST_UNREACHABLE &&
+	       clock->mono_us(clock) < end_us && !(s->options.stop && *s->options.stop)) {
+		log_warn("Kafka does not answer", LOG_S("reason", err->text));
+		clock->sleep_ms(clock, RETRY_MS);
+	}
 	return st;
 }
 
