@@ -136,6 +136,9 @@ struct consumer_options {
 	struct consumer_events events;
 };
 
+/* Does librdkafka take this property with this value? ST_USAGE says why not. */
+MUST_CHECK enum status rdkafka_property_check(const char *key, const char *value, struct err *err);
+
 /* ST_USAGE names a client property that librdkafka does not take. */
 MUST_CHECK enum status rdkafka_consumer_open(const struct consumer_options *options,
 					     struct consumer **out, struct err *err);

@@ -389,6 +389,15 @@ static enum status promise_conf(const struct consumer_options *o, rd_kafka_conf_
 	return st;
 }
 
+enum status rdkafka_property_check(const char *key, const char *value, struct err *err)
+{
+	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+	enum status st = client_conf_set(conf, key, value, err);
+
+	rd_kafka_conf_destroy(conf);
+	return st;
+}
+
 enum status rdkafka_consumer_open(const struct consumer_options *o, struct consumer **out,
 				  struct err *err)
 {

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "connector/kafka/consumer.h"
 #include "core/base/file.h"
 
 #define SCHEMA_MAX_BYTES (1 << 20)
@@ -112,6 +113,8 @@ static enum status forward_client(struct config *c, const char *prefix, struct p
 			if (strcmp(rest, promised[j].key) == 0)
 				return err_set(err, ST_USAGE, "%s=%s is refused: %s; remove it",
 					       key, c->props.items[i].value, promised[j].why);
+		if (rdkafka_property_check(rest, c->props.items[i].value, err) != ST_OK)
+			return err_wrap(err, ST_USAGE, "%s", key);
 		props_set(to, rest, c->props.items[i].value);
 	}
 	return ST_OK;
@@ -141,6 +144,9 @@ static enum status client(struct config *c, struct err *err)
 
 		if (strncmp(key, "sasl.", 5) == 0 || strncmp(key, "ssl.", 4) == 0 ||
 		    strcmp(key, "security.protocol") == 0) {
+			st = rdkafka_property_check(key, c->props.items[i].value, err);
+			if (st != ST_OK)
+				return st;
 			props_set(&c->client, key, c->props.items[i].value);
 			props_set(&c->producer, key, c->props.items[i].value);
 		}
@@ -235,7 +241,13 @@ static enum status values(struct config *c, struct err *err)
 		    : strcmp(format, "bytes") == 0 ? FORMAT_BYTES
 						   : FORMAT_AVRO;
 	c->codec = codec(c);
-	return ST_OK;
+	if (c->converter == CONVERTER_AVRO && c->format == FORMAT_AVRO)
+		return ST_OK; /* the registry knows the schemas */
+	return writer_settings_check(&(struct writer_settings){.converter = c->converter,
+							       .format = c->format,
+							       .codec = c->codec,
+							       .schema_json = c->schema_text},
+				     err);
 }
 
 static enum status gate(struct config *c, const char *name, struct err *err)
@@ -243,6 +255,7 @@ static enum status gate(struct config *c, const char *name, struct err *err)
 	AUTO(freep) char *prefix = xasprintf("gates.%s.", name);
 	struct gate_config *g = &c->gates[c->n_gates];
 	const char *type = NULL, *command = NULL, *timeout = "600000";
+	char *end;
 
 	for (size_t i = 0; i < c->props.n; i++) {
 		const char *key = c->props.items[i].key, *value = c->props.items[i].value;
@@ -266,8 +279,8 @@ static enum status gate(struct config *c, const char *name, struct err *err)
 	if (!command || !*command)
 		return err_set(err, ST_USAGE, "%scommand is not set: give a command for /bin/sh -c",
 			       prefix);
-	g->timeout_ms = strtoll(timeout, NULL, 10);
-	if (g->timeout_ms < 1)
+	g->timeout_ms = strtoll(timeout, &end, 10);
+	if (g->timeout_ms < 1 || *end)
 		return err_set(err, ST_USAGE, "%stimeout.ms=%s: give milliseconds above 0", prefix,
 			       timeout);
 	g->name = xstrdup(name);

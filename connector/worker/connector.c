@@ -403,6 +403,22 @@ static bool back_off(struct connector *c, enum status st, const struct err *err)
 	return true;
 }
 
+/* For commands, once the start was not refused: a refused one changes nothing. */
+static enum status save_properties(struct connector *c, struct err *err)
+{
+	AUTO(buf_release) struct buf properties = BUF_INIT;
+	struct lake *lake = c->options.lake;
+	enum status st;
+
+	config_public_json(c->config, &properties);
+	st = state_write(lake, c->config->target, c->config->name, STATE_PROPERTIES,
+			 buf_str(&properties), err);
+	if (st == ST_OK)
+		st = state_write(lake, c->config->target, c->config->name, STATE_FAILURE, NULL,
+				 err);
+	return st;
+}
+
 static enum status run_sessions(struct connector *c, struct err *err)
 {
 	bool first = true;
@@ -411,6 +427,11 @@ static enum status run_sessions(struct connector *c, struct err *err)
 		enum session_end end = SESSION_AGAIN;
 		enum status st = open_session(c, err);
 
+		if (st == ST_OK && first) {
+			st = save_properties(c, err);
+			if (st != ST_OK)
+				return close_session(c, SESSION_FAILED, st, err);
+		}
 		if (st == ST_OK) {
 			if (first)
 				log_info("running", LOG_S("connector", c->config->name),
@@ -474,7 +495,6 @@ static void read_commit_meta(struct connector *c)
 
 static enum status prepare(struct connector *c, struct err *err)
 {
-	AUTO(buf_release) struct buf properties = BUF_INIT;
 	struct lake *lake = c->options.lake;
 	const struct publisher publisher = {
 		.config = c->config,
@@ -489,14 +509,7 @@ static enum status prepare(struct connector *c, struct err *err)
 		st = open_registry(c, err);
 	if (st != ST_OK)
 		return st;
-	config_public_json(c->config, &properties);
-	st = state_write(lake, c->config->target, c->config->name, STATE_PROPERTIES,
-			 buf_str(&properties), err);
-	if (st == ST_OK)
-		st = state_write(lake, c->config->target, c->config->name, STATE_FAILURE, NULL,
-				 err);
-	if (st == ST_OK)
-		st = lake_serve(lake, on_call, c, err);
+	st = lake_serve(lake, on_call, c, err);
 	if (st == ST_OK)
 		c->publisher = publisher_start(&publisher);
 	return st;
