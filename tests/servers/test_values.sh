@@ -27,7 +27,7 @@ dead_letters() {
 	topic_tool dump dead-copies 0 >copies
 	same "$(wc -l <copies)" "$(grep -c '^P' dead.acks)" copies
 	grep '^P' dead.acks | head -n 5 | while read -r _ name _ partition offset sequence _; do
-		grep -q "^$sequence .*__connect.errors.topic=$name .*__connect.errors.partition=$partition .*__connect.errors.offset=$offset" copies ||
+		grep -q "^[0-9]* $sequence .*__connect.errors.topic=$name .*__connect.errors.partition=$partition .*__connect.errors.offset=$offset" copies ||
 			die "no copy of $name:$partition:$offset"
 	done
 }

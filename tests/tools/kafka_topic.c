@@ -5,7 +5,7 @@
  *   kafka_topic BOOTSTRAP grow TOPIC PARTITIONS      the new total
  *   kafka_topic BOOTSTRAP cut TOPIC PARTITION OFFSET removes what is before it
  *   kafka_topic BOOTSTRAP bounds TOPIC PARTITION     prints first and next offset
- *   kafka_topic BOOTSTRAP dump TOPIC PARTITION       a line a record: key and headers
+ *   kafka_topic BOOTSTRAP dump TOPIC PARTITION       a line a record: offset, key, headers
  *   kafka_topic BOOTSTRAP group GROUP TOPIC PARTITION [OFFSET] prints, or sets, its offset */
 #include <inttypes.h>
 #include <librdkafka/rdkafka.h>
@@ -164,7 +164,7 @@ static void print_record(const rd_kafka_message_t *m)
 	const void *value;
 	size_t size;
 
-	printf("%.*s", (int)m->key_len, m->key ? (const char *)m->key : "");
+	printf("%" PRId64 " %.*s", m->offset, (int)m->key_len, m->key ? (const char *)m->key : "");
 	if (rd_kafka_message_headers(m, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR)
 		for (size_t i = 0; !rd_kafka_header_get_all(headers, i, &name, &value, &size); i++)
 			printf(" %s=%.*s", name, (int)size, value ? (const char *)value : "");

@@ -9,7 +9,9 @@
  *   and took nothing away;
  *   data + dead letters + recorded losses = input.
  *
- * Prints one line of counts; or names the first violation and exits with 1. */
+ * Prints one line of counts; or names the first violation and exits with 1.
+ * With --list it proves nothing and prints path, offsets and digest of each data
+ * file. */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -465,6 +467,26 @@ static void run(struct check *c)
 	       c->unread, c->aborted);
 }
 
+static void list_files(struct check *c)
+{
+	AUTO(freep) char *data = xasprintf("%s/", c->prefix);
+	AUTO(lake_list_closep) struct lake_list *list = NULL;
+
+	MUST(lake_resolve(c->lake, c->ref, &c->tree, &err));
+	MUST(lake_list_open(c->lake, &c->tree, data, &list, &err));
+	for (;;) {
+		AUTO(lake_entry_release) struct lake_entry entry = {0};
+		struct err err = ERR_INIT;
+		enum status st = lake_list_next(list, &entry, &err);
+
+		if (st == ST_END)
+			return;
+		if (st != ST_OK)
+			violation("%s", err.text);
+		printf("%s %s %s\n", entry.path, entry_runs(&entry), entry.checksum);
+	}
+}
+
 static void release(struct check *c)
 {
 	for (size_t i = 0; i < c->n_links; i++) {
@@ -487,11 +509,13 @@ int main(int argc, char **argv)
 		{"prefix", required_argument, NULL, 'x'},
 		{"partial", no_argument, NULL, 'p'},
 		{"shallow", no_argument, NULL, 's'},
+		{"list", no_argument, NULL, 'i'},
 		{NULL, 0, NULL, 0},
 	};
 	const struct lake_options options = {.access = LAKE_ANY};
 	struct check c = {.ref = "main", .prefix = "topics"};
 	const char *url = NULL;
+	bool list = false;
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", known, NULL)) >= 0) {
@@ -514,6 +538,9 @@ int main(int argc, char **argv)
 		case 's':
 			c.shallow = true;
 			break;
+		case 'i':
+			list = true;
+			break;
 		case 'l':
 			if (!oracle_log_load(&c.log, optarg))
 				violation("the log %s cannot be read", optarg);
@@ -525,7 +552,10 @@ int main(int argc, char **argv)
 	if (!url || !c.connector)
 		violation("give --lake URL --connector NAME [--ref REF] --log FILE...");
 	MUST(lake_open(url, &options, &c.lake, &err));
-	run(&c);
+	if (list)
+		list_files(&c);
+	else
+		run(&c);
 	release(&c);
 	return 0;
 }

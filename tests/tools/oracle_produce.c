@@ -42,7 +42,7 @@ struct producer {
 	int n_configs;
 	int partitions, generation, pad_bytes, seconds, schema_version, schema_id, schema_id_2;
 	int poison_percent, tombstone_percent, transaction_records;
-	int64_t records, rate;
+	int64_t records, rate, keys;
 	uint64_t seed;
 	bool transactions, mixed_schemas;
 
@@ -216,7 +216,7 @@ static void produce_one(struct producer *p, struct buf *value)
 	fill_pad(p);
 	s->crc = stamp_crc(p->topic, s->partition, s->sequence, p->pad);
 	make_value(p, s, value);
-	snprintf(key, sizeof(key), "%" PRId64, s->sequence);
+	snprintf(key, sizeof(key), "%" PRId64, p->keys ? s->sequence % p->keys : s->sequence);
 	bytes = s->kind == 'T' ? NULL : value->data;
 	len = s->kind == 'T' ? 0 : value->len;
 	do {
@@ -367,6 +367,7 @@ static void options(struct producer *p, int argc, char **argv)
 		{"records", required_argument, NULL, 'n'},
 		{"seconds", required_argument, NULL, 's'},
 		{"rate", required_argument, NULL, 'r'},
+		{"keys", required_argument, NULL, 'k'},
 		{"format", required_argument, NULL, 'f'},
 		{"registry", required_argument, NULL, 'R'},
 		{"subject", required_argument, NULL, 'S'},
@@ -408,6 +409,9 @@ static void options(struct producer *p, int argc, char **argv)
 			break;
 		case 'r':
 			p->rate = atoll(optarg);
+			break;
+		case 'k':
+			p->keys = atoll(optarg);
 			break;
 		case 'f':
 			p->format = optarg;
