@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # variables for who sources it
 # Sourced by the e2e scripts: a folder of one's own, the program, counts in the
 # form of cmocka's, and the quickstart's Kafka.
 set -euo pipefail

@@ -99,6 +99,11 @@ tidemark init >/dev/null
 fails 'a path that leaves the lake' 2 '../x' tidemark put main:../x /etc/hostname
 fails 'a ref that is missing' 5 'nowhere' tidemark log nowhere
 fails 'a connector that is not known' 5 'nobody' tidemark status nobody
+cp -r "$dir/lake" "$dir/keep"
+echo 'tidemark lake 999' >"$dir/lake/FORMAT"
+fails 'a lake of a newer format' 2 'newer' tidemark log
+fails 'a lake of a newer format, to write' 2 'newer' tidemark run "$dir/x.properties"
+rm -rf "$dir/lake" && mv "$dir/keep" "$dir/lake"
 fails 'a command that is not known' 2 'lgo' tidemark lgo
 
 # ---- a topic that is missing, roots that overlap, a branch that is renamed ----
@@ -109,6 +114,7 @@ send good 0 100
 printf '%s\n' "${good[@]}" "bootstrap.servers=$servers" "lake.url=$dir/lake" publish.checkpoints=1 \
 	consumer.override.session.timeout.ms=1000 consumer.override.heartbeat.interval.ms=200 |
 	grep -v '127.0.0.1:1$' >"$dir/x.properties"
+# shellcheck disable=SC2120 # its arguments come through fails
 exec_run() { tidemark run "$dir/x.properties" --until-latest "$@" 5>&- 6<&-; }
 heads() { tidemark --json branch | grep -v tidemark-state; }
 

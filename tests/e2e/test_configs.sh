@@ -10,7 +10,8 @@ send good 0 2000
 run() {
 	local config=$1 code=$2 got=0
 	shift 2
-	export TIDEMARK_LAKE=$dir/$(basename "$config" .properties)
+	TIDEMARK_LAKE=$dir/$(basename "$config" .properties)
+	export TIDEMARK_LAKE
 	tidemark run "$config" --until-latest --set "bootstrap.servers=$servers" \
 		--set lake.url="$TIDEMARK_LAKE" "$@" >"$dir/log" 2>&1 </dev/null 5>&- 6<&- || got=$?
 	[ "$got" = "$code" ] || {
