@@ -25,7 +25,8 @@
 
 #define TOPIC "orders"
 #define PARTITIONS 2
-#define WAIT_MS 60000
+/* Above the client's own time-out of a request that a broker never answers. */
+#define WAIT_MS 120000
 
 extern char **environ;
 
@@ -86,6 +87,7 @@ static int setup(void **state)
 	rd_kafka_mock_topic_create(w->cluster, TOPIC, PARTITIONS, 3);
 	/* the mock keeps a static member that has gone for its session time-out */
 	text = xasprintf("name=orders\ntopics=" TOPIC "\nbootstrap.servers=%s\n"
+			 "consumer.override.socket.timeout.ms=6000\n"
 			 "value.converter=json\nformat=json\nlake.url=%s\n"
 			 "checkpoint.interval.ms=100\npublish.checkpoints=1\n"
 			 "consumer.override.session.timeout.ms=1000\n"
