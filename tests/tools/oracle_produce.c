@@ -44,7 +44,7 @@ struct producer {
 	int poison_percent, tombstone_percent, transaction_records;
 	int64_t records, rate, keys;
 	uint64_t seed;
-	bool transactions, mixed_schemas;
+	bool transactions, mixed_schemas, aborting;
 
 	rd_kafka_t *rk;
 	FILE *log;
@@ -77,7 +77,7 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaqu
 	if (m->err) {
 		/* purged by an abort: never visible, and its offset is not known */
 		if (m->err != RD_KAFKA_RESP_ERR__PURGE_QUEUE &&
-		    m->err != RD_KAFKA_RESP_ERR__PURGE_INFLIGHT) {
+		    m->err != RD_KAFKA_RESP_ERR__PURGE_INFLIGHT && !p->aborting) {
 			p->failed++;
 			fprintf(stderr, "oracle_produce: %s\n", rd_kafka_err2str(m->err));
 		}
@@ -232,7 +232,7 @@ static void produce_one(struct producer *p, struct buf *value)
 	p->produced++;
 }
 
-/* ---- transactions ---- */
+/* ---- the client ---- */
 
 static void check(const char *what, rd_kafka_error_t *error)
 {
@@ -240,38 +240,6 @@ static void check(const char *what, rd_kafka_error_t *error)
 		return;
 	die(what, rd_kafka_error_string(error));
 }
-
-static void commit_transaction(struct producer *p)
-{
-	for (;;) {
-		rd_kafka_error_t *error = rd_kafka_commit_transaction(p->rk, TIMEOUT_MS);
-
-		if (!error)
-			return;
-		if (!rd_kafka_error_is_retriable(error))
-			check("commit of a transaction", error);
-		rd_kafka_error_destroy(error);
-	}
-}
-
-static void end_transaction(struct producer *p)
-{
-	bool commit = rng_below(&p->rng, 2);
-
-	/* most aborts come after the broker has the records */
-	if (commit || rng_below(&p->rng, 4))
-		(void)rd_kafka_flush(p->rk, TIMEOUT_MS);
-	if (commit)
-		commit_transaction(p);
-	else
-		check("abort of a transaction", rd_kafka_abort_transaction(p->rk, TIMEOUT_MS));
-	for (size_t i = 0; i < p->n_open; i++)
-		write_log(p, &p->open[i], commit ? p->open[i].kind : 'X');
-	*(commit ? &p->acknowledged : &p->aborted) += p->n_open;
-	p->n_open = 0;
-}
-
-/* ---- the run ---- */
 
 static void set(rd_kafka_conf_t *conf, const char *key, const char *value)
 {
@@ -311,6 +279,59 @@ static void open_producer(struct producer *p)
 	if (p->transactions)
 		check("init of transactions", rd_kafka_init_transactions(p->rk, TIMEOUT_MS));
 }
+
+/* ---- transactions ---- */
+
+static void commit_transaction(struct producer *p)
+{
+	for (;;) {
+		rd_kafka_error_t *error = rd_kafka_commit_transaction(p->rk, TIMEOUT_MS);
+
+		if (!error)
+			return;
+		if (!rd_kafka_error_is_retriable(error))
+			check("commit of a transaction", error);
+		rd_kafka_error_destroy(error);
+	}
+}
+
+/* An abort that overtakes the transaction's first records on their way is fatal
+ * to the client: the broker knows no such transaction. A new client of the same
+ * id fences whatever is left of it. */
+static void abort_transaction(struct producer *p)
+{
+	rd_kafka_error_t *error;
+
+	p->aborting = true;
+	error = rd_kafka_abort_transaction(p->rk, TIMEOUT_MS);
+	if (error) {
+		if (!rd_kafka_error_is_fatal(error))
+			check("abort of a transaction", error);
+		rd_kafka_error_destroy(error);
+		rd_kafka_destroy(p->rk);
+		open_producer(p);
+	}
+	p->aborting = false;
+}
+
+static void end_transaction(struct producer *p)
+{
+	bool commit = rng_below(&p->rng, 2);
+
+	/* most aborts come after the broker has the records */
+	if (commit || rng_below(&p->rng, 4))
+		(void)rd_kafka_flush(p->rk, TIMEOUT_MS);
+	if (commit)
+		commit_transaction(p);
+	else
+		abort_transaction(p);
+	for (size_t i = 0; i < p->n_open; i++)
+		write_log(p, &p->open[i], commit ? p->open[i].kind : 'X');
+	*(commit ? &p->acknowledged : &p->aborted) += p->n_open;
+	p->n_open = 0;
+}
+
+/* ---- the run ---- */
 
 /* How many records are due by now; without a rate all. */
 static int64_t due(const struct producer *p, int64_t elapsed_us)
