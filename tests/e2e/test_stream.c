@@ -321,11 +321,25 @@ static void test_protocol_errors(void **state)
 	}
 }
 
+/* Longer than a broker is away, so that the group does not take the partitions. */
+static void keep_session(struct world *w)
+{
+	AUTO(buf_release) struct buf text = BUF_INIT;
+	char *at;
+
+	MUST(file_read(w->config, 1 << 16, &text, &err));
+	at = strstr(text.data, "session.timeout.ms=1000");
+	assert_non_null(at);
+	memcpy(at, "session.timeout.ms=9000", strlen("session.timeout.ms=9000"));
+	MUST(file_replace(w->config, text.data, text.len, &err));
+}
+
 static void test_brokers_come_and_go(void **state)
 {
 	struct world *w = *state;
 	pid_t pid;
 
+	keep_session(w);
 	produce(w, 100);
 	pid = start_stream(w);
 	wait_shown(w);
