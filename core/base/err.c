@@ -99,11 +99,3 @@ enum status err_errno(struct err *err, int errnum, const char *fmt, ...)
 	va_end(args);
 	return st;
 }
-
-void err_clear(struct err *err)
-{
-	if (err) {
-		err->code = ST_OK;
-		err->text[0] = '\0';
-	}
-}

@@ -65,6 +65,5 @@ enum status err_wrap(struct err *err, enum status st, const char *fmt, ...) PRIN
 /* "<context>: <strerror>": ENOSPC and EDQUOT are ST_NO_SPACE, ENOENT is
  * ST_NOT_FOUND, everything else ST_IO. */
 enum status err_errno(struct err *err, int errnum, const char *fmt, ...) PRINTF_LIKE(3, 4);
-void err_clear(struct err *err);
 
 #endif

@@ -214,11 +214,6 @@ bool prop_flag(const struct prop_table *table, const struct props *p, const char
 	return text && strcasecmp(text, "true") == 0;
 }
 
-bool prop_is_set(const struct prop_table *table, const struct props *p, const char *key)
-{
-	return prop_text(table, p, key) != NULL;
-}
-
 static void type_text(const struct prop_def *def, struct buf *out)
 {
 	static const char *const names[] = {

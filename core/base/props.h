@@ -82,7 +82,6 @@ MUST_CHECK enum status prop_table_check(const struct prop_table *table, struct p
 const char *prop_text(const struct prop_table *table, const struct props *p, const char *key);
 int64_t prop_number(const struct prop_table *table, const struct props *p, const char *key);
 bool prop_flag(const struct prop_table *table, const struct props *p, const char *key);
-bool prop_is_set(const struct prop_table *table, const struct props *p, const char *key);
 
 /* Splits a list at commas, trims blanks, drops empty items. */
 struct text_list {
