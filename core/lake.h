@@ -178,7 +178,7 @@ MUST_CHECK enum status lake_refs_move(struct lake *lake, const struct lake_move 
 				      const char *reason, struct err *err);
 
 /* A protected branch refuses staged writes, commit of staged changes, and
- * reset; merge and revert go through, and so do transactions. `main` is
+ * reset; merge, revert, cherry-pick and transactions go through. `main` is
  * protected from the start. by: the connector that writes or publishes to the
  * branch ("" none), named in refusals. Protecting again replaces `by`. */
 MUST_CHECK enum status lake_branch_protect(struct lake *lake, const char *branch, const char *by,
@@ -253,10 +253,15 @@ MUST_CHECK enum status lake_log_search(struct lake *lake, const struct lake_id *
 /* Is `ancestor` an ancestor of `of`, or it itself? */
 MUST_CHECK enum status lake_is_ancestor(struct lake *lake, const struct lake_id *ancestor,
 					const struct lake_id *of, bool *out, struct err *err);
-/* The best common ancestor; none (all zero) where there is none. */
+/* The best common ancestor; none (all zero) where there is none. Histories that
+ * crossed have several: then the one with the greatest generation, time, id. */
 MUST_CHECK enum status lake_merge_base(struct lake *lake, const struct lake_id *a,
 				       const struct lake_id *b, struct lake_id *out,
 				       struct err *err);
+/* All of them, oldest first; *out is the caller's to free. */
+MUST_CHECK enum status lake_merge_bases(struct lake *lake, const struct lake_id *a,
+					const struct lake_id *b, struct lake_id **out,
+					size_t *n_out, struct err *err);
 
 /* ---- reading objects ---- */
 
@@ -406,21 +411,42 @@ struct lake_merge {
 	bool allow_empty;
 };
 
-/* Merges three-way into a prepared commit with parents [dest, source].
+/* Merges three-way into a prepared commit with parents [dest, source]. Several
+ * best common ancestors are merged first, into a base that nobody sees; paths
+ * on which they disagree conflict, unless dest and source have the same there.
  * ST_CONFLICT: conflicts_out lists the paths (released by the caller).
  * ST_EMPTY: source is an ancestor of dest and allow_empty is not set. */
 MUST_CHECK enum status lake_merge_prepare(struct lake *lake, const struct lake_merge *merge,
 					  struct lake_id *out, struct lake_conflicts *conflicts_out,
 					  struct err *err);
 
+struct lake_revert {
+	const struct lake_id *commits;
+	size_t n;
+	/* What they changed is what they differ in from this parent, counted from
+	 * 1; 0: from the first. */
+	unsigned parent;
+	const char *message; /* NULL: none */
+};
+
 /* A prepared commit on top of head that undoes each of the commits, in the
- * order given; a merge is undone against its first parent. ST_CONFLICT as in a
- * merge; ST_EMPTY where nothing would change; ST_USAGE for a commit without
- * parents. */
+ * order given. ST_CONFLICT as in a merge; ST_EMPTY where nothing would change;
+ * ST_USAGE for a commit without parents, or without that one. */
 MUST_CHECK enum status lake_revert_prepare(struct lake *lake, const struct lake_id *head,
-					   const struct lake_id *commits, size_t n,
-					   const char *message, struct lake_id *out,
+					   const struct lake_revert *revert, struct lake_id *out,
 					   struct lake_conflicts *conflicts_out, struct err *err);
+
+/* A prepared commit on top of head that changes what `commit` changed against
+ * its parent, with its message and metadata: but for keys that begin with
+ * `tidemark.` (it is no checkpoint), and with `cherry-pick-origin`, the id, and
+ * `cherry-pick-committer`. parent: counted from 1; 0: the only one; a merge's
+ * must be named, or ST_USAGE. A commit without parents is picked whole.
+ * ST_CONFLICT as in a merge; ST_EMPTY where head has all of it. */
+MUST_CHECK enum status lake_cherry_pick_prepare(struct lake *lake, const struct lake_id *head,
+						const struct lake_id *commit, unsigned parent,
+						struct lake_id *out,
+						struct lake_conflicts *conflicts_out,
+						struct err *err);
 
 /* ---- staged changes of a branch ---- */
 

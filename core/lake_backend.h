@@ -168,9 +168,12 @@ struct lake_ops {
 				     struct lake_id *out, struct lake_conflicts *conflicts_out,
 				     struct err *err);
 	enum status (*revert_prepare)(struct lake *lake, const struct lake_id *head,
-				      const struct lake_id *commits, size_t n, const char *message,
-				      struct lake_id *out, struct lake_conflicts *conflicts_out,
-				      struct err *err);
+				      const struct lake_revert *revert, struct lake_id *out,
+				      struct lake_conflicts *conflicts_out, struct err *err);
+	enum status (*cherry_pick_prepare)(struct lake *lake, const struct lake_id *head,
+					   const struct lake_id *commit, unsigned parent,
+					   struct lake_id *out,
+					   struct lake_conflicts *conflicts_out, struct err *err);
 
 	/* staged changes; the backend looks at the protection; lake.c frees up
 	 * where stage_put succeeds. content_type, meta, message are not NULL. */

@@ -96,3 +96,11 @@ enum status lake_merge_base(struct lake *lake, const struct lake_id *a, const st
 
 	return history_merge_base(&store, a, b, out, err);
 }
+
+enum status lake_merge_bases(struct lake *lake, const struct lake_id *a, const struct lake_id *b,
+			     struct lake_id **out, size_t *n_out, struct err *err)
+{
+	struct commit_store store = commits_of(lake);
+
+	return history_merge_bases(&store, a, 1, b, out, n_out, err);
+}

@@ -292,7 +292,7 @@ void lake_txn_free(struct lake_txn *txn)
 	free(txn);
 }
 
-/* ---- merge and revert ---- */
+/* ---- merge, revert and cherry-pick ---- */
 
 enum status lake_merge_prepare(struct lake *lake, const struct lake_merge *merge,
 			       struct lake_id *out, struct lake_conflicts *conflicts_out,
@@ -302,11 +302,18 @@ enum status lake_merge_prepare(struct lake *lake, const struct lake_merge *merge
 }
 
 enum status lake_revert_prepare(struct lake *lake, const struct lake_id *head,
-				const struct lake_id *commits, size_t n, const char *message,
-				struct lake_id *out, struct lake_conflicts *conflicts_out,
-				struct err *err)
+				const struct lake_revert *revert, struct lake_id *out,
+				struct lake_conflicts *conflicts_out, struct err *err)
 {
-	return lake->ops->revert_prepare(lake, head, commits, n, message, out, conflicts_out, err);
+	return lake->ops->revert_prepare(lake, head, revert, out, conflicts_out, err);
+}
+
+enum status lake_cherry_pick_prepare(struct lake *lake, const struct lake_id *head,
+				     const struct lake_id *commit, unsigned parent,
+				     struct lake_id *out, struct lake_conflicts *conflicts_out,
+				     struct err *err)
+{
+	return lake->ops->cherry_pick_prepare(lake, head, commit, parent, out, conflicts_out, err);
 }
 
 /* ---- staged changes ---- */

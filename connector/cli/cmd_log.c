@@ -117,36 +117,58 @@ static void print_commit(const struct lake_commit *c)
 
 /* ---- log ---- */
 
-/* Does the commit change anything under prefix, against its first parent? */
-static enum status touches(struct lake *lake, const struct lake_commit *c, const char *prefix,
-			   bool *out, struct err *err)
+struct log_wish {
+	uint64_t limit; /* UINT64_MAX: all */
+	const char *prefix; /* NULL: all */
+	bool first_parent;
+};
+
+/* Does anything under prefix differ between the commit and this parent? */
+static enum status differs(struct lake *lake, const struct lake_commit *c,
+			   const struct lake_id *parent, const char *prefix, bool *out,
+			   struct err *err)
 {
 	AUTO(lake_diff_closep) struct lake_diff *diff = NULL;
-	AUTO(lake_list_closep) struct lake_list *list = NULL;
 	struct lake_diff_entry change = {.path = NULL};
-	struct lake_entry entry = {.path = NULL};
-	enum status st;
+	enum status st = lake_diff_open(lake, parent, &c->id, prefix, &diff, err);
 
-	if (c->n_parents) {
-		st = lake_diff_open(lake, &c->parents[0], &c->id, prefix, &diff, err);
-		if (st == ST_OK)
-			st = lake_diff_next(diff, &change, err);
-	} else {
-		st = lake_list_open(lake, &c->id, prefix, &list, err);
-		if (st == ST_OK)
-			st = lake_list_next(list, &entry, err);
-	}
+	if (st == ST_OK)
+		st = lake_diff_next(diff, &change, err);
 	*out = st == ST_OK;
 	freep(&change.path);
+	return st == ST_END ? ST_OK : st;
+}
+
+static enum status holds_any(struct lake *lake, const struct lake_id *id, const char *prefix,
+			     bool *out, struct err *err)
+{
+	AUTO(lake_list_closep) struct lake_list *list = NULL;
+	struct lake_entry entry = {.path = NULL};
+	enum status st = lake_list_open(lake, id, prefix, &list, err);
+
+	if (st == ST_OK)
+		st = lake_list_next(list, &entry, err);
+	*out = st == ST_OK;
 	if (st == ST_OK)
 		lake_entry_release(&entry);
 	return st == ST_END ? ST_OK : st;
 }
 
-struct log_wish {
-	uint64_t limit; /* UINT64_MAX: all */
-	const char *prefix; /* NULL: all */
-};
+/* Git's rule: a commit that has a parent's state under the prefix only carries
+ * it on. */
+static enum status touches(struct lake *lake, const struct lake_commit *c,
+			   const struct log_wish *wish, bool *out, struct err *err)
+{
+	size_t n = wish->first_parent && c->n_parents ? 1 : c->n_parents;
+	enum status st = ST_OK;
+
+	if (n == 0)
+		return holds_any(lake, &c->id, wish->prefix, out, err);
+	*out = true;
+	for (size_t i = 0; st == ST_OK && *out && i < n; i++)
+		st = differs(lake, c, &c->parents[i], wish->prefix, out, err);
+	return st;
+}
 
 static enum status print_log(struct cli *cli, struct lake *lake, struct lake_log *log,
 			     const struct log_wish *wish, struct err *err)
@@ -159,7 +181,7 @@ static enum status print_log(struct cli *cli, struct lake *lake, struct lake_log
 		if (st == ST_END)
 			return ST_OK;
 		if (st == ST_OK && wish->prefix)
-			st = touches(lake, &c, wish->prefix, &show, err);
+			st = touches(lake, &c, wish, &show, err);
 		if (st != ST_OK)
 			return st;
 		if (!show)
@@ -178,10 +200,9 @@ static enum status run_log(struct cli *cli, int n, char **args, struct err *err)
 	AUTO(cli_args_release) struct cli_args a = {.n = 0};
 	AUTO(lake_log_closep) struct lake_log *log = NULL;
 	struct log_wish wish = {.limit = UINT64_MAX};
-	bool first_parent = false;
 	const struct cli_option options[] = {
 		{"number", 'n', CLI_COUNT, &wish.limit},
-		{"first-parent", 0, CLI_FLAG, &first_parent},
+		{"first-parent", 0, CLI_FLAG, &wish.first_parent},
 		{"prefix", 0, CLI_TEXT, &wish.prefix},
 	};
 	struct lake *lake;
@@ -191,7 +212,7 @@ static enum status run_log(struct cli *cli, int n, char **args, struct err *err)
 	if (st == ST_OK)
 		st = cli_resolve(cli, a.n ? a.items[0] : "main", &lake, &from, err);
 	if (st == ST_OK)
-		st = lake_log_open(lake, &from, first_parent, &log, err);
+		st = lake_log_open(lake, &from, wish.first_parent, &log, err);
 	return st == ST_OK ? print_log(cli, lake, log, &wish, err) : st;
 }
 
@@ -278,7 +299,8 @@ const struct command command_log = {
 	.help = "REF defaults to main. All parents' history is shown, without a limit, unless -n "
 		"or\n"
 		"--first-parent says otherwise. --prefix shows the commits that changed a path\n"
-		"which begins so, against their first parent.\n",
+		"which begins so; a merge, where what begins so differs from each of its parents'\n"
+		"(with --first-parent: from its first parent's).\n",
 	.run = run_log,
 };
 

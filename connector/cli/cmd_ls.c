@@ -108,12 +108,13 @@ static void print_stat(const struct cli *cli, const struct lake_entry *e)
 }
 
 /* Parses the one argument REF:PATH and resolves its ref. */
-static enum status one_object(struct cli *cli, int n, char **args, struct lake **lake,
-			      struct lake_id *id, char **path, struct err *err)
+static enum status one_object(struct cli *cli, int n, char **args, const struct cli_option *options,
+			      size_t n_options, struct lake **lake, struct lake_id *id, char **path,
+			      struct err *err)
 {
 	AUTO(cli_args_release) struct cli_args a = {.n = 0};
 	AUTO(freep) char *ref = NULL;
-	enum status st = cli_parse(cli, n, args, NULL, 0, 1, 1, &a, err);
+	enum status st = cli_parse(cli, n, args, options, n_options, 1, 1, &a, err);
 
 	if (st == ST_OK)
 		st = cli_split(a.items[0], true, &ref, path, err);
@@ -126,7 +127,7 @@ static enum status run_stat(struct cli *cli, int n, char **args, struct err *err
 	struct lake_entry e;
 	struct lake *lake;
 	struct lake_id id;
-	enum status st = one_object(cli, n, args, &lake, &id, &path, err);
+	enum status st = one_object(cli, n, args, NULL, 0, &lake, &id, &path, err);
 
 	if (st == ST_OK)
 		st = lake_stat(lake, &id, path, &e, err);
@@ -139,29 +140,53 @@ static enum status run_stat(struct cli *cli, int n, char **args, struct err *err
 
 /* ---- cat ---- */
 
-static enum status run_cat(struct cli *cli, int n, char **args, struct err *err)
+/* Read, not copied in the kernel: so its checksum is looked at where all of the
+ * object is read. */
+static enum status print_object(struct lake_object *object, uint64_t offset, uint64_t length,
+				struct err *err)
 {
 	enum { STEP = 256 << 10 };
-	AUTO(freep) char *path = NULL;
 	AUTO(freep) char *data = xmalloc(STEP);
-	AUTO(lake_object_closep) struct lake_object *object = NULL;
-	uint64_t offset = 0;
-	struct lake *lake;
-	struct lake_id id;
-	enum status st = one_object(cli, n, args, &lake, &id, &path, err);
+	enum status st = ST_OK;
 
-	if (st == ST_OK)
-		st = lake_object_open(lake, &id, path, &object, err);
-	/* Read, not copied in the kernel: so its checksum is looked at. */
-	while (st == ST_OK && offset < lake_object_size(object)) {
+	while (st == ST_OK && length > 0) {
 		size_t got = 0;
 
-		st = lake_object_read(object, offset, data, STEP, &got, err);
+		st = lake_object_read(object, offset, data, length < STEP ? length : STEP, &got,
+				      err);
 		if (st == ST_OK && fwrite(data, 1, got, stdout) != got)
 			return cli_flush(err);
 		offset += got;
+		length -= got;
 	}
 	return st;
+}
+
+static enum status run_cat(struct cli *cli, int n, char **args, struct err *err)
+{
+	AUTO(freep) char *path = NULL;
+	AUTO(lake_object_closep) struct lake_object *object = NULL;
+	uint64_t offset = 0, length = UINT64_MAX, rest;
+	const struct cli_option options[] = {
+		{"offset", 0, CLI_COUNT, &offset},
+		{"length", 0, CLI_COUNT, &length},
+	};
+	struct lake *lake;
+	struct lake_id id;
+	enum status st =
+		one_object(cli, n, args, options, ARRAY_SIZE(options), &lake, &id, &path, err);
+
+	if (st == ST_OK)
+		st = lake_object_open(lake, &id, path, &object, err);
+	if (st != ST_OK)
+		return st;
+	if (offset > lake_object_size(object))
+		return err_set(err, ST_USAGE,
+			       "--offset %" PRIu64 " is behind the end of '%s': it "
+			       "has %" PRIu64 " bytes",
+			       offset, path, lake_object_size(object));
+	rest = lake_object_size(object) - offset;
+	return print_object(object, offset, length < rest ? length : rest, err);
 }
 
 const struct command command_ls = {
@@ -182,8 +207,9 @@ const struct command command_stat = {
 
 const struct command command_cat = {
 	.name = "cat",
-	.usage = "REF:PATH",
-	.summary = "prints an object",
-	.help = "",
+	.usage = "REF:PATH [--offset N] [--length N]",
+	.summary = "prints an object, or a range of it",
+	.help = "A range is cut off at the object's end. Objects of 16 KiB and more are compared "
+		"with\ntheir checksum only where they are printed whole.\n",
 	.run = run_cat,
 };

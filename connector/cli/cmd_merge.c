@@ -1,5 +1,7 @@
-/* merge, revert, reset: moving branches on and back. */
+/* merge, revert, cherry-pick, reset: moving branches on and back. */
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "connector/cli/command.h"
@@ -81,9 +83,7 @@ static enum status run_merge(struct cli *cli, int n, char **args, struct err *er
 /* ---- revert ---- */
 
 struct revert {
-	struct lake_id *commits;
-	size_t n;
-	const char *message;
+	struct lake_revert wish;
 	struct lake_conflicts *conflicts;
 };
 
@@ -92,18 +92,32 @@ static enum status prepare_revert(void *ctx, struct lake *lake, const struct lak
 {
 	struct revert *r = ctx;
 
-	return lake_revert_prepare(lake, head, r->commits, r->n, r->message, out, r->conflicts,
-				   err);
+	return lake_revert_prepare(lake, head, &r->wish, out, r->conflicts, err);
+}
+
+/* --parent N; 0: not given. */
+static enum status parent_of(const char *text, unsigned *out, struct err *err)
+{
+	char *end = NULL;
+	unsigned long n = text ? strtoul(text, &end, 10) : 0;
+
+	if (text && (text[0] < '1' || text[0] > '9' || *end || n > UINT_MAX))
+		return err_set(err, ST_USAGE,
+			       "--parent is a merge's parent, counted from 1, "
+			       "not '%s'",
+			       text);
+	*out = (unsigned)n;
+	return ST_OK;
 }
 
 /* "Revert <id> (its message)", one line for each. */
 static enum status revert_message(struct lake *lake, const struct revert *r, struct buf *out,
 				  struct err *err)
 {
-	for (size_t i = 0; i < r->n; i++) {
+	for (size_t i = 0; i < r->wish.n; i++) {
 		AUTO(lake_commit_release) struct lake_commit c = {.n_parents = 0};
 		char hex[LAKE_ID_SHORT_BYTES];
-		enum status st = lake_commit_read(lake, &r->commits[i], &c, err);
+		enum status st = lake_commit_read(lake, &r->wish.commits[i], &c, err);
 
 		if (st != ST_OK)
 			return st;
@@ -120,18 +134,24 @@ static enum status run_revert(struct cli *cli, int n, char **args, struct err *e
 	AUTO(freep) struct lake_id *ids = xcalloc((size_t)n + 1, sizeof(*ids));
 	AUTO(buf_release) struct buf message = BUF_INIT;
 	AUTO(lake_conflicts_release) struct lake_conflicts conflicts = {.paths = NULL};
-	struct revert r = {.commits = ids, .conflicts = &conflicts};
-	const struct cli_option options[] = {{"message", 'm', CLI_TEXT, &r.message}};
+	struct revert r = {.wish.commits = ids, .conflicts = &conflicts};
+	const char *parent = NULL;
+	const struct cli_option options[] = {
+		{"message", 'm', CLI_TEXT, &r.wish.message},
+		{"parent", 0, CLI_TEXT, &parent},
+	};
 	struct lake *lake;
 	struct lake_id id;
 	enum status st =
 		cli_parse(cli, n, args, options, ARRAY_SIZE(options), 2, SIZE_MAX, &a, err);
 
+	if (st == ST_OK)
+		st = parent_of(parent, &r.wish.parent, err);
 	for (size_t i = 1; st == ST_OK && i < a.n; i++)
-		st = cli_resolve(cli, a.items[i], &lake, &ids[r.n++], err);
-	if (st == ST_OK && !r.message) {
+		st = cli_resolve(cli, a.items[i], &lake, &ids[r.wish.n++], err);
+	if (st == ST_OK && !r.wish.message) {
 		st = revert_message(lake, &r, &message, err);
-		r.message = buf_str(&message);
+		r.wish.message = buf_str(&message);
 	}
 	if (st == ST_OK)
 		st = cli_advance(lake, a.items[0], "revert", prepare_revert, &r, &id, err);
@@ -139,6 +159,46 @@ static enum status run_revert(struct cli *cli, int n, char **args, struct err *e
 		cli_print_conflicts(cli, &conflicts);
 	if (st == ST_OK)
 		cli_print_commit(cli, "reverted in", &id);
+	return st;
+}
+
+/* ---- cherry-pick ---- */
+
+struct pick {
+	struct lake_id commit;
+	unsigned parent;
+	struct lake_conflicts *conflicts;
+};
+
+static enum status prepare_pick(void *ctx, struct lake *lake, const struct lake_id *head,
+				struct lake_id *out, struct err *err)
+{
+	struct pick *p = ctx;
+
+	return lake_cherry_pick_prepare(lake, head, &p->commit, p->parent, out, p->conflicts, err);
+}
+
+static enum status run_cherry_pick(struct cli *cli, int n, char **args, struct err *err)
+{
+	AUTO(cli_args_release) struct cli_args a = {.n = 0};
+	AUTO(lake_conflicts_release) struct lake_conflicts conflicts = {.paths = NULL};
+	struct pick p = {.conflicts = &conflicts};
+	const char *parent = NULL;
+	const struct cli_option options[] = {{"parent", 0, CLI_TEXT, &parent}};
+	struct lake *lake;
+	struct lake_id id;
+	enum status st = cli_parse(cli, n, args, options, ARRAY_SIZE(options), 2, 2, &a, err);
+
+	if (st == ST_OK)
+		st = parent_of(parent, &p.parent, err);
+	if (st == ST_OK)
+		st = cli_resolve(cli, a.items[1], &lake, &p.commit, err);
+	if (st == ST_OK)
+		st = cli_advance(lake, a.items[0], "cherry-pick", prepare_pick, &p, &id, err);
+	if (st == ST_CONFLICT)
+		cli_print_conflicts(cli, &conflicts);
+	if (st == ST_OK)
+		cli_print_commit(cli, "picked as", &id);
 	return st;
 }
 
@@ -175,11 +235,25 @@ const struct command command_merge = {
 
 const struct command command_revert = {
 	.name = "revert",
-	.usage = "BRANCH COMMIT... [-m TEXT]",
+	.usage = "BRANCH COMMIT... [--parent N] [-m TEXT]",
 	.summary = "undoes commits of a branch by a new commit",
 	.help = "Several commits revert in one atomic step, in the order given. A merge is undone\n"
-		"against its first parent.\n",
+		"against its first parent, or the one that --parent N names, counted from 1.\n",
 	.run = run_revert,
+};
+
+const struct command command_cherry_pick = {
+	.name = "cherry-pick",
+	.usage = "BRANCH COMMIT [--parent N]",
+	.summary = "does on a branch what a commit did elsewhere, by a new commit",
+	.help = "Message and metadata are the commit's, but for keys that begin with tidemark.: "
+		"the\n"
+		"new one is no checkpoint. Its cherry-pick-origin is the commit picked. Of a "
+		"merge,\n"
+		"--parent N says against which parent its changes count, from 1. Conflicts are\n"
+		"listed, and nothing moves (exit code 4). Allowed on protected branches, as merge "
+		"and\nrevert are.\n",
+	.run = run_cherry_pick,
 };
 
 const struct command command_reset = {

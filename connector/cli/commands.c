@@ -29,6 +29,7 @@
 	X(discard)                                                                                 \
 	X(merge)                                                                                   \
 	X(revert)                                                                                  \
+	X(cherry_pick)                                                                             \
 	X(reset)                                                                                   \
 	X(reflog)                                                                                  \
 	X(export)                                                                                  \

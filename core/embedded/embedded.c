@@ -63,6 +63,7 @@ static const struct lake_ops embedded_ops = {
 	.diff_close = embedded_diff_close,
 	.merge_prepare = embedded_merge_prepare,
 	.revert_prepare = embedded_revert_prepare,
+	.cherry_pick_prepare = embedded_cherry_pick_prepare,
 	.stage_put = embedded_stage_put,
 	.stage_remove = embedded_stage_remove,
 	.stage_changes = embedded_stage_changes,

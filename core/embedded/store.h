@@ -164,10 +164,15 @@ MUST_CHECK enum status embedded_merge_prepare(struct lake *lake, const struct la
 					      struct lake_conflicts *conflicts_out,
 					      struct err *err);
 MUST_CHECK enum status embedded_revert_prepare(struct lake *lake, const struct lake_id *head,
-					       const struct lake_id *commits, size_t n,
-					       const char *message, struct lake_id *out,
+					       const struct lake_revert *revert,
+					       struct lake_id *out,
 					       struct lake_conflicts *conflicts_out,
 					       struct err *err);
+MUST_CHECK enum status embedded_cherry_pick_prepare(struct lake *lake, const struct lake_id *head,
+						    const struct lake_id *commit, unsigned parent,
+						    struct lake_id *out,
+						    struct lake_conflicts *conflicts_out,
+						    struct err *err);
 
 /* ---- staged changes (staging.c) ---- */
 

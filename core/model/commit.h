@@ -45,10 +45,17 @@ MUST_CHECK enum status history_is_ancestor(const struct commit_store *store,
 					   const struct lake_id *ancestor, const struct lake_id *of,
 					   bool *out, struct err *err);
 /* Criss-cross histories have several best bases; the one with the greatest
- * generation, then time, then id, is taken. */
+ * generation, then time, then id, is taken here. */
 MUST_CHECK enum status history_merge_base(const struct commit_store *store, const struct lake_id *a,
 					  const struct lake_id *b, struct lake_id *out,
 					  struct err *err);
+/* All best common ancestors of b and of the commits as, taken together: those
+ * that are ancestors of no other one. Oldest first (by time, then id). *out is
+ * the caller's to free. */
+MUST_CHECK enum status history_merge_bases(const struct commit_store *store,
+					   const struct lake_id *as, size_t n_as,
+					   const struct lake_id *b, struct lake_id **out,
+					   size_t *n_out, struct err *err);
 
 /* The contract of lake_log_*. */
 struct history_log;

@@ -264,6 +264,69 @@ enum status history_merge_base(const struct commit_store *store, const struct la
 	return st;
 }
 
+#define STALE 4u /* an ancestor of a base that was found */
+
+/* Is anything left from which side's flag may still reach a new base? */
+static bool reaches_on(const struct frontier *f, unsigned side)
+{
+	for (size_t i = 0; i < f->n; i++)
+		if ((f->heap[i]->flags & (side | STALE)) == side)
+			return true;
+	return false;
+}
+
+struct base {
+	struct lake_id id;
+	int64_t time_ms;
+};
+
+static int older_first(const void *x, const void *y)
+{
+	const struct base *a = x, *b = y;
+
+	if (a->time_ms != b->time_ms)
+		return a->time_ms < b->time_ms ? -1 : 1;
+	return memcmp(a->id.bytes, b->id.bytes, sizeof(a->id.bytes));
+}
+
+static void give_bases(struct base *bases, size_t n, struct lake_id **out, size_t *n_out)
+{
+	*out = xcalloc(n, sizeof(**out));
+	*n_out = n;
+	if (n)
+		qsort(bases, n, sizeof(*bases), older_first);
+	for (size_t i = 0; i < n; i++)
+		(*out)[i] = bases[i].id;
+}
+
+/* As above, but it goes on: what lies behind a base is stale, and nothing new
+ * can be found once one side has only stale commits left. */
+enum status history_merge_bases(const struct commit_store *store, const struct lake_id *as,
+				size_t n_as, const struct lake_id *b, struct lake_id **out,
+				size_t *n_out, struct err *err)
+{
+	AUTO(frontier_release) struct frontier f = {.store = store};
+	AUTO(freep) struct base *bases = NULL;
+	size_t n = 0, cap = 0;
+	enum status st = frontier_add(&f, b, OF_B, false, err);
+
+	for (size_t i = 0; st == ST_OK && i < n_as; i++)
+		st = frontier_add(&f, &as[i], OF_A, false, err);
+	while (st == ST_OK && reaches_on(&f, OF_A) && reaches_on(&f, OF_B)) {
+		AUTO(seen_freep) struct seen *s = frontier_take(&f);
+
+		if (s->flags == (OF_A | OF_B)) {
+			GROW(bases, n, cap);
+			bases[n++] = (struct base){s->commit.public.id, s->commit.public.time_ms};
+			s->flags |= STALE;
+		}
+		st = frontier_add_parents(&f, s, SIZE_MAX, s->flags, 0, err);
+	}
+	if (st == ST_OK)
+		give_bases(bases, n, out, n_out);
+	return st;
+}
+
 /* ---- log ---- */
 
 struct history_log {

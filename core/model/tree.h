@@ -82,7 +82,15 @@ MUST_CHECK enum status tree_diff_next(struct tree_diff *d, struct tree_differenc
 void tree_diff_free(struct tree_diff *d);
 AUTO_DESTRUCTOR(struct tree_diff, tree_diff_free)
 
-enum tree_prefer { TREE_PREFER_NONE, TREE_PREFER_OURS, TREE_PREFER_THEIRS };
+enum tree_prefer {
+	TREE_PREFER_NONE,
+	TREE_PREFER_OURS,
+	TREE_PREFER_THEIRS,
+	/* No conflict: each path that would be one gets a value that no entry
+	 * equals. Such a tree serves as the base of another merge, in which both
+	 * sides then differ from it there; it is never shown. */
+	TREE_MARK,
+};
 
 /* Three-way merge by path: where only one side differs from base, that side's
  * state; where both differ and are equal, that; otherwise a conflict, unless

@@ -11,6 +11,9 @@
 
 #include "core/model/cursor.h"
 
+/* The value of TREE_MARK: entries begin with their format, 1. */
+static const char mark[] = {0};
+
 /* Changes to ours; the texts hold key, NUL, value. */
 struct pending {
 	size_t at;
@@ -66,6 +69,15 @@ static void add_pending(struct merge *m, const char *key, const void *value, siz
 		buf_add(&m->texts, value, len);
 }
 
+/* Neither side's state can be taken. */
+static void disagree(struct merge *m, const char *key)
+{
+	if (m->prefer == TREE_MARK)
+		add_pending(m, key, mark, sizeof(mark));
+	else
+		add_conflict(m, key);
+}
+
 /* ---- files against folders ---- */
 
 /* The value of key in a tree; *has_out false where there is none. */
@@ -114,10 +126,10 @@ static enum status judge(struct merge *m, const struct tree_entry *ours, bool *c
 	st = stays(m, ours->key, ours, clash_out, err);
 	if (st != ST_OK || !*clash_out)
 		return st;
-	if (m->prefer == TREE_PREFER_NONE)
-		add_conflict(m, ours->key);
-	else if (m->prefer == TREE_PREFER_THEIRS)
+	if (m->prefer == TREE_PREFER_THEIRS)
 		add_pending(m, ours->key, NULL, 0);
+	else if (m->prefer != TREE_PREFER_OURS)
+		disagree(m, ours->key);
 	return ST_OK;
 }
 
@@ -198,10 +210,10 @@ static enum status add_new(struct merge *m, const struct tree_difference *theirs
 		st = check_below(m, theirs->key, &clash, err);
 	if (st != ST_OK)
 		return st;
-	if (clash && m->prefer == TREE_PREFER_NONE)
-		add_conflict(m, theirs->key);
-	else if (!clash || m->prefer == TREE_PREFER_THEIRS)
+	if (!clash || m->prefer == TREE_PREFER_THEIRS)
 		add_pending(m, theirs->key, theirs->b, theirs->b_len);
+	else if (m->prefer != TREE_PREFER_OURS)
+		disagree(m, theirs->key);
 	return ST_OK;
 }
 
@@ -231,7 +243,7 @@ static enum status both_differ(struct merge *m, const struct tree_difference *ou
 		return ST_OK;
 	if (m->prefer == TREE_PREFER_THEIRS)
 		return take_theirs(m, theirs, ours->b != NULL, err);
-	add_conflict(m, theirs->key);
+	disagree(m, theirs->key);
 	return ST_OK;
 }
 
@@ -316,10 +328,10 @@ static enum status apply_pending(const struct merge *m, struct hash *root_out, s
 	}
 	if (m->n_pending)
 		qsort(list, m->n_pending, sizeof(*list), by_key);
-	/* A path of ours may be dropped for several of theirs. */
+	/* A path of ours may be dropped, or marked, for several of theirs. */
 	for (size_t i = 0; i < m->n_pending; i++) {
 		if (n && strcmp(list[n - 1].key, list[i].key) == 0) {
-			assert(!list[n - 1].value && !list[i].value);
+			assert(m->prefer == TREE_MARK || (!list[n - 1].value && !list[i].value));
 			continue;
 		}
 		list[n++] = list[i];

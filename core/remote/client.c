@@ -294,6 +294,7 @@ static const struct lake_ops remote_ops = {
 	.diff_close = remote_diff_close,
 	.merge_prepare = remote_merge_prepare,
 	.revert_prepare = remote_revert_prepare,
+	.cherry_pick_prepare = remote_cherry_pick_prepare,
 	.stage_put = remote_stage_put,
 	.stage_remove = remote_stage_remove,
 	.stage_changes = remote_stage_changes,

@@ -183,7 +183,7 @@ enum status remote_txn_prepare(struct lake *lake, const struct lake_txn *txn, st
 	return st == ST_OK ? ask_answer_id(&a, out, err) : st;
 }
 
-/* ---- merge and revert ---- */
+/* ---- merge, revert and cherry-pick ---- */
 
 static void read_conflicts(const struct ask *a, struct lake_conflicts *out)
 {
@@ -228,16 +228,30 @@ enum status remote_merge_prepare(struct lake *lake, const struct lake_merge *mer
 }
 
 enum status remote_revert_prepare(struct lake *lake, const struct lake_id *head,
-				  const struct lake_id *commits, size_t n, const char *message,
-				  struct lake_id *out, struct lake_conflicts *conflicts_out,
-				  struct err *err)
+				  const struct lake_revert *revert, struct lake_id *out,
+				  struct lake_conflicts *conflicts_out, struct err *err)
 {
 	AUTO(ask_release) struct ask a;
 
 	ask_init(&a, remote_of(lake), "revert");
-	a.in = json_pack("{s:o,s:o}", "head", wire_id(head), "commits", json_ids(commits, n));
-	if (message)
-		json_object_set_new(a.in, "message", wire_text(message));
+	a.in = json_pack("{s:o,s:o,s:I}", "head", wire_id(head), "commits",
+			 json_ids(revert->commits, revert->n), "parent",
+			 (json_int_t)revert->parent);
+	if (revert->message)
+		json_object_set_new(a.in, "message", wire_text(revert->message));
+	return prepare(&a, out, conflicts_out, err);
+}
+
+enum status remote_cherry_pick_prepare(struct lake *lake, const struct lake_id *head,
+				       const struct lake_id *commit, unsigned parent,
+				       struct lake_id *out, struct lake_conflicts *conflicts_out,
+				       struct err *err)
+{
+	AUTO(ask_release) struct ask a;
+
+	ask_init(&a, remote_of(lake), "cherry-pick");
+	a.in = json_pack("{s:o,s:o,s:I}", "head", wire_id(head), "commit", wire_id(commit),
+			 "parent", (json_int_t)parent);
 	return prepare(&a, out, conflicts_out, err);
 }
 

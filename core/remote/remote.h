@@ -107,9 +107,12 @@ enum status remote_merge_prepare(struct lake *lake, const struct lake_merge *mer
 				 struct lake_id *out, struct lake_conflicts *conflicts_out,
 				 struct err *err);
 enum status remote_revert_prepare(struct lake *lake, const struct lake_id *head,
-				  const struct lake_id *commits, size_t n, const char *message,
-				  struct lake_id *out, struct lake_conflicts *conflicts_out,
-				  struct err *err);
+				  const struct lake_revert *revert, struct lake_id *out,
+				  struct lake_conflicts *conflicts_out, struct err *err);
+enum status remote_cherry_pick_prepare(struct lake *lake, const struct lake_id *head,
+				       const struct lake_id *commit, unsigned parent,
+				       struct lake_id *out, struct lake_conflicts *conflicts_out,
+				       struct err *err);
 enum status remote_stage_put(struct lake *lake, const char *branch, const char *path,
 			     struct lake_upload *up, const char *content_type,
 			     const struct lake_meta *meta, struct err *err);

@@ -1,4 +1,5 @@
 /* Operations that move refs, make commits, or stage changes. */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -215,7 +216,7 @@ static enum status run_txn(struct request *r, struct err *err)
 	return answer_id(r, st, &id);
 }
 
-/* ---- merge and revert ---- */
+/* ---- merge, revert and cherry-pick ---- */
 
 static enum status run_merge(struct request *r, struct err *err)
 {
@@ -240,19 +241,45 @@ static enum status run_merge(struct request *r, struct err *err)
 	return answer_id(r, st, &id);
 }
 
+static bool get_parent(const json_t *in, unsigned *out)
+{
+	uint64_t parent;
+
+	if (!wire_get_u64(in, "parent", &parent) || parent > UINT_MAX)
+		return false;
+	*out = (unsigned)parent;
+	return true;
+}
+
 static enum status run_revert(struct request *r, struct err *err)
 {
 	AUTO(freep) struct lake_id *commits = NULL;
 	AUTO(freep) char *message = NULL;
+	struct lake_revert revert = {.n = 0};
 	struct lake_id head, id;
-	size_t n;
 	enum status st;
 
-	if (!wire_get_id(r->in, "head", &head) || !wire_get_ids(r->in, "commits", &commits, &n))
+	if (!wire_get_id(r->in, "head", &head) ||
+	    !wire_get_ids(r->in, "commits", &commits, &revert.n) ||
+	    !get_parent(r->in, &revert.parent))
 		return bad_request(err);
-	if (!wire_get_text(r->in, "message", &message))
-		message = NULL;
-	st = lake_revert_prepare(r->lake, &head, commits, n, message, &id, &r->conflicts, err);
+	if (wire_get_text(r->in, "message", &message))
+		revert.message = message;
+	revert.commits = commits;
+	st = lake_revert_prepare(r->lake, &head, &revert, &id, &r->conflicts, err);
+	return answer_id(r, st, &id);
+}
+
+static enum status run_cherry_pick(struct request *r, struct err *err)
+{
+	struct lake_id head, commit, id;
+	unsigned parent;
+	enum status st;
+
+	if (!wire_get_id(r->in, "head", &head) || !wire_get_id(r->in, "commit", &commit) ||
+	    !get_parent(r->in, &parent))
+		return bad_request(err);
+	st = lake_cherry_pick_prepare(r->lake, &head, &commit, parent, &id, &r->conflicts, err);
 	return answer_id(r, st, &id);
 }
 
@@ -334,6 +361,7 @@ const struct operation serve_write_operations[] = {
 	{"POST", "txn", false, run_txn},
 	{"POST", "merge", false, run_merge},
 	{"POST", "revert", false, run_revert},
+	{"POST", "cherry-pick", false, run_cherry_pick},
 	{"POST", "stage-put", false, run_stage_put},
 	{"POST", "stage-remove", false, run_stage_remove},
 	{"POST", "stage-commit", false, run_stage_commit},

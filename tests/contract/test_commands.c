@@ -353,6 +353,20 @@ static void listing(void **state)
 	out_is(f, "");
 	OK("ls dev~1");
 	out_is(f, "");
+	OK("put dev:ten - <<'END'\n012345678\nEND\n");
+	OK("commit dev -m ten");
+	OK("cat dev:ten --offset 3 --length 4");
+	out_is(f, "3456");
+	OK("cat dev:ten --length 2");
+	out_is(f, "01");
+	OK("cat dev:ten --offset 8 --length 100");
+	out_is(f, "8\n");
+	OK("cat dev:ten --offset 10");
+	out_is(f, "");
+	expect(f, 2, "cat dev:ten --offset 11");
+	err_has(f, "10 bytes");
+	expect(f, 2, "cat dev:ten --offset -1");
+	OK("reset dev --to dev~1");
 	expect(f, 5, "ls nowhere");
 	expect(f, 5, "stat dev:t/orders");
 	OK("export dev:t/orders out");
@@ -395,6 +409,23 @@ static void history(void **state)
 	json_decref(object);
 	OK("log dev -n2 --prefix a/ --json");
 	assert_int_equal(count_lines(f), 1);
+	/* A merge that takes a side's state as it is only carries it on. */
+	OK("branch side main");
+	OK("put side:c/z - </dev/null");
+	OK("commit side -m third");
+	OK("merge side dev -m joined");
+	OK("log dev --prefix c/ --json");
+	assert_int_equal(count_lines(f), 1);
+	field_is(f, 0, "message", "third");
+	OK("log dev --prefix c --first-parent --json");
+	assert_int_equal(count_lines(f), 1);
+	field_is(f, 0, "message", "joined");
+	OK("log dev --prefix '' -n 1 --json");
+	field_is(f, 0, "message", "joined");
+	OK("log dev --prefix nothing");
+	out_is(f, "");
+	OK("reset dev --to dev~1");
+	OK("branch -d side");
 	OK("log -n 0");
 	out_is(f, "");
 	OK("show dev~1");
@@ -459,6 +490,47 @@ static void merging(void **state)
 	expect(f, 2, "reset dev");
 }
 
+static void picking(void **state)
+{
+	struct fixture *f = *state;
+	json_t *object;
+
+	OK("branch dev");
+	OK("put dev:x - <<'END'\n1\nEND\n");
+	OK("commit dev -m 'the fix' --meta ticket=7 --meta tidemark.records=1");
+	OK("put dev:y - <<'END'\n1\nEND\n");
+	OK("commit dev -m more");
+	OK("cherry-pick main dev~1");
+	out_has(f, "picked as ");
+	OK("ls main");
+	out_is(f, "           2  x\n");
+	OK("log -n 1 --json");
+	field_is(f, 0, "message", "the fix");
+	object = line(f, 0);
+	assert_int_equal(json_object_size(json_object_get(object, "metadata")), 3);
+	json_decref(object);
+	/* Nothing to do is fine, as in merge. */
+	OK("cherry-pick main dev~1");
+	err_has(f, "already");
+	OK("merge dev main");
+	expect(f, 2, "cherry-pick dev main");
+	err_has(f, "--parent");
+	OK("branch old main~2");
+	OK("cherry-pick old main --parent 1 --json");
+	OK("ls old");
+	out_is(f, "           2  y\n");
+	OK("revert main main --parent 2");
+	OK("put old:x - <<'END'\n2\nEND\n");
+	OK("commit old -m x");
+	expect(f, 4, "--json cherry-pick old dev~1");
+	out_is(f, "{\"type\":\"conflict\",\"path\":\"x\"}\n");
+	expect(f, 2, "cherry-pick old main~1 --parent 3");
+	expect(f, 2, "cherry-pick old main --parent 0");
+	expect(f, 2, "revert old main --parent first");
+	expect(f, 5, "cherry-pick old nowhere");
+	expect(f, 5, "cherry-pick nowhere main");
+}
+
 /* Output that cannot be written is an error. */
 static void full_output(void **state)
 {
@@ -503,6 +575,7 @@ int main(void)
 		BOTH(listing),
 		BOTH(history),
 		BOTH(merging),
+		BOTH(picking),
 		BOTH(full_output),
 		cmocka_unit_test_setup_teardown(owner_without_socket, setup_unowned, teardown),
 	};

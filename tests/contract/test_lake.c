@@ -613,6 +613,14 @@ static void test_merge(void **state)
 	assert_content(&id, "dir/file", "in a folder");
 }
 
+static enum status revert(const struct lake_id *head, const struct lake_id *commits, size_t n,
+			  struct lake_id *out, struct lake_conflicts *conflicts)
+{
+	const struct lake_revert wish = {.commits = commits, .n = n, .message = "undo"};
+
+	return lake_revert_prepare(LAKE, head, &wish, out, conflicts, &err);
+}
+
 static void test_revert(void **state)
 {
 	AUTO(lake_conflicts_release) struct lake_conflicts conflicts = {.n = 0};
@@ -625,21 +633,17 @@ static void test_revert(void **state)
 	ids[1] = change("dev", "b", "1");
 	ids[2] = change("dev", "b", "2");
 	head = change("dev", "c", "1");
-	assert_ok(lake_revert_prepare(LAKE, &head, &ids[0], 1, "undo", &id, &unused, &err));
+	assert_ok(revert(&head, &ids[0], 1, &id, &unused));
 	assert_content(&id, "a", NULL);
 	assert_content(&id, "c", "1");
-	assert_ok(lake_revert_prepare(LAKE, &head, (struct lake_id[]){ids[2], ids[1]}, 2, NULL, &id,
-				      &unused, &err));
+	assert_ok(revert(&head, (struct lake_id[]){ids[2], ids[1]}, 2, &id, &unused));
 	assert_content(&id, "b", NULL);
-	assert_int_equal(lake_revert_prepare(LAKE, &head, &ids[1], 1, NULL, &id, &conflicts, &err),
-			 ST_CONFLICT);
+	assert_int_equal(revert(&head, &ids[1], 1, &id, &conflicts), ST_CONFLICT);
 	assert_int_equal(conflicts.n, 1);
 	assert_string_equal(conflicts.paths[0], "b");
-	assert_int_equal(lake_revert_prepare(LAKE, &head, &root, 1, NULL, &id, &unused, &err),
-			 ST_USAGE);
-	assert_ok(lake_revert_prepare(LAKE, &head, &ids[0], 1, "undo", &id, &unused, &err));
-	assert_int_equal(lake_revert_prepare(LAKE, &id, &ids[0], 1, NULL, &id, &unused, &err),
-			 ST_EMPTY);
+	assert_int_equal(revert(&head, &root, 1, &id, &unused), ST_USAGE);
+	assert_ok(revert(&head, &ids[0], 1, &id, &unused));
+	assert_int_equal(revert(&id, &ids[0], 1, &id, &unused), ST_EMPTY);
 }
 
 /* ---- staged changes ---- */

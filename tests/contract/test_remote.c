@@ -507,9 +507,9 @@ static void test_strange_requests(void **state)
 					    "/v1/object-open?session=1&commit=1&path=a",
 					    "/v1/diff-open?session=x"};
 	static const char *const posts[] = {
-		"/v1/refs-move",    "/v1/protect",      "/v1/txn",
-		"/v1/merge",        "/v1/revert",       "/v1/stage-put",
-		"/v1/stage-remove", "/v1/stage-commit", "/v1/stage-discard"};
+		"/v1/refs-move",     "/v1/protect",    "/v1/txn",          "/v1/merge",
+		"/v1/revert",        "/v1/stage-put",  "/v1/stage-remove", "/v1/stage-commit",
+		"/v1/stage-discard", "/v1/cherry-pick"};
 	static const char *const bodies[] = {NULL,
 					     "",
 					     "x",

@@ -285,11 +285,11 @@ static enum status step_protect(struct script *s)
 static enum status step_revert(struct script *s)
 {
 	struct lake_move move = {.kind = LAKE_BRANCH, .name = "main"};
+	const struct lake_revert revert = {.commits = &move.expected, .n = 1, .message = "revert"};
 	enum status st = lake_resolve(s->lake, "main", &move.expected, &s->err);
 
 	if (st == ST_OK)
-		st = lake_revert_prepare(s->lake, &move.expected, &move.expected, 1, "revert",
-					 &move.to, NULL, &s->err);
+		st = lake_revert_prepare(s->lake, &move.expected, &revert, &move.to, NULL, &s->err);
 	return st == ST_OK ? lake_refs_move(s->lake, &move, 1, "revert", &s->err) : st;
 }
 

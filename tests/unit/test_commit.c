@@ -394,6 +394,60 @@ static void test_ancestors_random(void **state)
 	}
 }
 
+/* Against the definition: common ancestors that are no other one's. */
+static void test_bases_random(void **state)
+{
+	size_t several = 0;
+
+	(void)state;
+	for (uint64_t seed = 1; seed <= 25; seed++) {
+		AUTO(graph_release) struct graph g;
+		struct rng r = rng_seeded(seed);
+		struct commit_store store;
+
+		graph_init(&g);
+		store = graph_store(&g);
+		random_graph(&r, &g, 150);
+		for (int i = 0; i < 80; i++) {
+			size_t a[2] = {rng_below(&r, g.n), rng_below(&r, g.n)},
+			       b = rng_below(&r, g.n);
+			const struct lake_id as[2] = {g.commits[a[0]].id, g.commits[a[1]].id};
+			bool common[150], of[150], stale[150] = {false};
+			AUTO(freep) struct lake_id *bases = NULL;
+			size_t n = 0, wanted = 0;
+
+			mark(&g, a[0], common);
+			mark(&g, a[1], of);
+			for (size_t k = 0; k < g.n; k++)
+				common[k] |= of[k];
+			mark(&g, b, of);
+			for (size_t k = 0; k < g.n; k++)
+				common[k] &= of[k];
+			for (size_t k = 0; k < g.n; k++) {
+				if (!common[k])
+					continue;
+				mark(&g, k, of);
+				for (size_t j = 0; j < g.n; j++)
+					stale[j] |= of[j] && j != k;
+			}
+			assert_int_equal(history_merge_bases(&store, as, 2, &g.commits[b].id,
+							     &bases, &n, NULL),
+					 ST_OK);
+			for (size_t k = 0; k < g.n; k++) {
+				bool found = false;
+
+				for (size_t j = 0; j < n; j++)
+					found |= lake_id_equal(&bases[j], &g.commits[k].id);
+				assert_int_equal(found, common[k] && !stale[k]);
+				wanted += found;
+			}
+			assert_int_equal(n, wanted);
+			several += n > 1;
+		}
+	}
+	assert_true(several > 100);
+}
+
 static void test_criss_cross(void **state)
 {
 	AUTO(graph_release) struct graph g;
@@ -424,8 +478,9 @@ static void test_base_reads(void **state)
 {
 	AUTO(graph_release) struct graph g;
 	struct commit_store store;
+	AUTO(freep) struct lake_id *all = NULL;
 	struct lake_id base;
-	size_t last = 0, a, b;
+	size_t last = 0, a, b, n = 0;
 	bool is;
 
 	(void)state;
@@ -440,6 +495,12 @@ static void test_base_reads(void **state)
 		history_merge_base(&store, &g.commits[a].id, &g.commits[b].id, &base, NULL), ST_OK);
 	assert_true(lake_id_equal(&base, &g.commits[last].id));
 	assert_in_range(g.gets, 2, 4);
+	g.gets = 0;
+	assert_int_equal(
+		history_merge_bases(&store, &g.commits[a].id, 1, &g.commits[b].id, &all, &n, NULL),
+		ST_OK);
+	assert_int_equal(n, 1);
+	assert_in_range(g.gets, 2, 5);
 	g.gets = 0;
 	assert_int_equal(history_is_ancestor(&store, &g.commits[a].id, &g.commits[b].id, &is, NULL),
 			 ST_OK);
@@ -531,8 +592,9 @@ int main(void)
 		cmocka_unit_test(test_round_trip),   cmocka_unit_test(test_damaged_bytes),
 		cmocka_unit_test(test_seal),         cmocka_unit_test(test_search_random),
 		cmocka_unit_test(test_search_reads), cmocka_unit_test(test_ancestors_random),
-		cmocka_unit_test(test_criss_cross),  cmocka_unit_test(test_base_reads),
-		cmocka_unit_test(test_log),          cmocka_unit_test(test_missing),
+		cmocka_unit_test(test_bases_random), cmocka_unit_test(test_criss_cross),
+		cmocka_unit_test(test_base_reads),   cmocka_unit_test(test_log),
+		cmocka_unit_test(test_missing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
