@@ -35,12 +35,13 @@ CPPFLAGS += -I. -I$(B)/gen -D_GNU_SOURCE -DTIDEMARK_VERSION='"$(VERSION)"' $(rdk
 CFLAGS += -std=gnu17 $(flags-$(MODE)) $(WARN) -fno-strict-aliasing -pthread
 LDFLAGS += $(filter -fsanitize=%,$(flags-$(MODE))) -pthread
 
-# A system librdkafka that is new enough, else the one that `make deps` built.
-ifeq ($(shell pkg-config --atleast-version=2.12 rdkafka 2>/dev/null && echo yes),yes)
+# A system librdkafka that is new enough, else the one that `make deps` built;
+# with the thread sanitizer always that, built with it.
+ifeq ($(filter tsan,$(MODE))$(shell pkg-config --atleast-version=2.12 rdkafka 2>/dev/null && echo yes),yes)
 rdkafka-cflags := $(shell pkg-config --cflags rdkafka)
 rdkafka-libs := $(shell pkg-config --libs rdkafka)
 else
-rdkafka-dir := $(CACHE)/librdkafka-2.15.1-pthread
+rdkafka-dir := $(CACHE)/librdkafka-2.15.1-$(if $(filter tsan,$(MODE)),tsan,pthread)
 rdkafka-cflags := -isystem $(rdkafka-dir)/include
 rdkafka-libs := $(rdkafka-dir)/lib/librdkafka.a -lsasl2 -lssl
 endif
@@ -74,9 +75,9 @@ all: $(B)/tidemark
 
 # `make deps` runs by itself where something is missing, and only then.
 deps:
-	@.ci/deps.sh build
+	@MODE=$(MODE) .ci/deps.sh build
 $(B)/deps.stamp: .ci/deps.sh
-	@.ci/deps.sh build
+	@MODE=$(MODE) .ci/deps.sh build
 	@mkdir -p $(@D) && touch $@
 
 $(B)/%.o: %.c | $(B)/deps.stamp

@@ -66,17 +66,24 @@ npm_archive() {
 }
 
 # A system librdkafka that is new enough is taken; else 2.15 is built, static.
-# With pthreads: the thread sanitizer does not know the threads of C11.
+# With pthreads: the thread sanitizer does not know the threads of C11. For
+# MODE=tsan it is built with that sanitizer too, which else takes each record that
+# one of its threads hands to ours for a race: its atomics are not seen.
 rdkafka() {
-	pkg-config --atleast-version=2.12 rdkafka 2>/dev/null && return 0
-	local out=$cache/librdkafka-$RDKAFKA_VERSION-pthread tmp
+	local out=$cache/librdkafka-$RDKAFKA_VERSION-pthread tmp flags=()
+	if [ "${MODE-}" = tsan ]; then
+		out=$cache/librdkafka-$RDKAFKA_VERSION-tsan
+		flags=(--CFLAGS="-g -O1 -fsanitize=thread" --LDFLAGS="-fsanitize=thread")
+	elif pkg-config --atleast-version=2.12 rdkafka 2>/dev/null; then
+		return 0
+	fi
 	[ -f "$out/lib/librdkafka.a" ] && return 0
 	npm_archive "$RDKAFKA_NPM" "$RDKAFKA_SHA256" "$cache/kafka-javascript.tgz"
 	say "building librdkafka $RDKAFKA_VERSION (about a minute) into $out"
 	tmp=$(mktemp -d)
 	tar -xzf "$cache/kafka-javascript.tgz" -C "$tmp" package/deps/librdkafka
 	(cd "$tmp/package/deps/librdkafka" &&
-		./configure --prefix="$out.new" --enable-static --disable-syslog --disable-lz4-ext --disable-c11threads &&
+		./configure --prefix="$out.new" --enable-static --disable-syslog --disable-lz4-ext --disable-c11threads "${flags[@]}" &&
 		make -j"$(nproc)" libs && make -C src install) >"$tmp/log" 2>&1 ||
 		die "librdkafka does not build: $(tail -n 5 "$tmp/log")"
 	rm -f "$out.new"/lib/*.so*

@@ -116,8 +116,8 @@ struct consumer_ops {
 	/* Joins the group; assigned() comes later. */
 	MUST_CHECK enum status (*subscribe)(struct consumer *c, struct err *err);
 	/* All task threads must be out of consume(). A static member stays a member
-	 * of its group; leave makes it go. */
-	void (*close)(struct consumer *c, bool leave);
+	 * of its group until its session times out. */
+	void (*close)(struct consumer *c);
 };
 
 struct consumer {

@@ -337,13 +337,13 @@ static void release(struct rdkafka_consumer *c)
 	free(c);
 }
 
-static void rdkafka_close(struct consumer *base, bool leave)
+static void rdkafka_close(struct consumer *base)
 {
 	struct rdkafka_consumer *c = of(base);
 
 	current = c;
 	c->closing = true;
-	(void)leave; /* a static member does not leave; see session.timeout.ms */
+	/* A static member does not leave the group by this; see session.timeout.ms. */
 	rd_kafka_consumer_close(c->rk);
 	release(c);
 }

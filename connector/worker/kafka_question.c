@@ -73,7 +73,7 @@ enum status kafka_ask_bounds(void *ctx, const struct offsets *wanted, struct kaf
 	if (st != ST_OK)
 		return st;
 	st = ask(c, wanted, &bounds, err);
-	c->ops->close(c, false);
+	c->ops->close(c);
 	if (st != ST_OK) {
 		kafka_bounds_release(&bounds);
 		return st;

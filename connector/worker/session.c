@@ -11,6 +11,10 @@
 #define TASK_WAIT_MS 100
 #define POLL_MS 5
 #define LOOK_EVERY_MS 1000
+/* A group that is being rebalanced answers when its slowest member has come, at
+ * the latest after max.poll.interval.ms; a coordinator that forgot us, never. */
+#define GROUP_SAY_MS 15000
+#define GROUP_GIVE_UP_MS 120000
 
 static int64_t now_us(const struct session *s)
 {
@@ -278,6 +282,28 @@ static void look_at_head(struct session *s)
 				 st, &err);
 }
 
+/* Has the group answered the subscription? Says so while it has not, and at last
+ * opens the session anew, which joins anew. */
+static void watch_group(struct session *s)
+{
+	int64_t now = now_us(s);
+	int64_t waited_ms = (now - s->subscribed_us) / 1000;
+	struct err err = ERR_INIT;
+
+	if (s->answered || waited_ms < GROUP_SAY_MS)
+		return;
+	if (waited_ms >= GROUP_GIVE_UP_MS) {
+		err_set(&err, ST_UNREACHABLE,
+			"the consumer group %s has given this member no answer for %" PRId64 " s",
+			s->config->group_id, waited_ms / 1000);
+		session_end_with(s, SESSION_AGAIN, ST_UNREACHABLE, &err);
+	} else if ((now - s->said_waiting_us) / 1000 >= GROUP_SAY_MS) {
+		s->said_waiting_us = now;
+		log_warn("waiting for partitions: the consumer group has not answered yet",
+			 LOG_S("group", s->config->group_id), LOG_I("waited_ms", waited_ms));
+	}
+}
+
 static void finish_until(struct session *s)
 {
 	struct err err = ERR_INIT;
@@ -309,6 +335,8 @@ enum session_end session_step(struct session *s, int timeout_ms, enum status *st
 		check_tasks(s);
 	if (s->end == SESSION_GOES_ON)
 		look_at_head(s);
+	if (s->end == SESSION_GOES_ON)
+		watch_group(s);
 	if (s->end == SESSION_GOES_ON && checkpoint_due(s))
 		checkpoint_step(s);
 	if (s->end == SESSION_GOES_ON && s->options.until_latest)
@@ -428,7 +456,7 @@ static enum status connect_kafka(struct session *s, struct err *err)
 	plan(s);
 	log_plan(s);
 	if (s->memory.queue_kbytes != first_kbytes || s->n_tasks > first_tasks) {
-		s->consumer->ops->close(s->consumer, false);
+		s->consumer->ops->close(s->consumer);
 		s->consumer = NULL;
 		st = open_consumer(s, s->n_tasks, s->memory.queue_kbytes, err);
 	}
@@ -453,6 +481,7 @@ static enum status open_all(struct session *s, struct err *err)
 		return st;
 	s->epoch = s->ingest.head.epoch;
 	s->last_checkpoint_us = s->last_positions_us = s->last_look_us = now_us(s);
+	s->subscribed_us = now_us(s);
 	s->tasks = xcalloc((size_t)s->n_tasks, sizeof(*s->tasks));
 	s->threads = xcalloc((size_t)s->n_tasks, sizeof(*s->threads));
 	s->load = xcalloc((size_t)s->n_tasks, sizeof(*s->load));
@@ -476,7 +505,7 @@ static void release(struct session *s)
 	for (int i = 0; s->threads_run && i < s->n_tasks; i++)
 		pthread_join(s->threads[i], NULL);
 	if (s->consumer)
-		s->consumer->ops->close(s->consumer, false);
+		s->consumer->ops->close(s->consumer);
 	for (int i = 0; s->tasks && i < s->n_tasks; i++)
 		task_free(s->tasks[i]);
 	free(s->tasks);

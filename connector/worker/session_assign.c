@@ -219,6 +219,7 @@ static void on_assigned(void *ctx, const struct partitions *list)
 
 	if (s->closing)
 		return;
+	s->answered = true;
 	st = choose_ours(s, list, &ours, &err);
 	if (st == ST_OK)
 		st = place(s, &ours, &err);

@@ -32,6 +32,8 @@ struct session {
 	struct partitions assigned; /* offset: where the batch begins; task */
 	uint64_t epoch; /* of the head that the session started from */
 	bool ever_assigned;
+	bool answered; /* by the group, if only with no partitions */
+	int64_t subscribed_us, said_waiting_us; /* until it has answered */
 
 	/* tasks tell the coordinator that something happened */
 	pthread_mutex_t lock;

@@ -435,13 +435,12 @@ static void member_free(struct member *m)
 	free(m);
 }
 
-static void fake_close(struct consumer *c, bool leave)
+static void fake_close(struct consumer *c)
 {
 	struct member *m = of(c);
 	struct fake_kafka *k = m->kafka;
 	size_t kept = 0;
 
-	(void)leave;
 	for (size_t i = 0; i < k->n_members; i++)
 		if (k->members[i] != m)
 			k->members[kept++] = k->members[i];

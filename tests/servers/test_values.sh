@@ -73,7 +73,36 @@ registry_away() {
 }
 stalled() { [ "$(lake status away | grep -c 'waiting for the schema registry')" = 1 ]; }
 
+# The examples in config/ that need a registry, or several topics; the others run
+# in tests/e2e/test_configs.sh.
+example() {
+	local name=$1
+	shift
+	until_latest "$name" --set "bootstrap.servers=$KAFKA" --set "lake.url=$PWD/lake" "$@"
+}
+examples() {
+	cp "$here"/../../config/{orders-avro,events-json}.properties .
+	topic orders 2
+	topic orders-dead-letters 1
+	produce orders 2 --records 500 --poison 2 --format avro --registry "$REGISTRY"
+	example orders-avro --set "value.converter.schema.registry.url=$REGISTRY"
+	oracle orders main orders.acks
+	topic_tool dump orders-dead-letters 0 >copies
+	same "$(wc -l <copies)" "$(grep -c '^P' orders.acks)" copies
+	topic events-a 2
+	topic events-b 1
+	produce events-a 2 --records 400
+	produce events-b 1 --records 300 --seed 2
+	rm -r lake
+	example events-json
+	oracle events main events-a.acks events-b.acks
+	lake ls -r main >files
+	says files topics/events-b/partition=0/
+	grep -q 'events-a.*\.jsonl\.zst$' files
+}
+
 t 'a poison record stops the task and is named' poison_stops
 t 'dead letters in the lake, copies in the topic' dead_letters
 t 'a schema id that the registry does not know' unknown_schema
 t 'the registry goes away and comes back' registry_away
+t 'the example configurations' examples
