@@ -166,11 +166,22 @@ static void drop_partitions(struct task *t, const struct partitions *list)
 	t->last_topic = NULL;
 }
 
-/* Adds one partition's share to the cut; it begins anew behind it. */
+static uint64_t rows_from(const struct batch *b, size_t from)
+{
+	uint64_t rows = 0;
+
+	for (size_t i = from; i < b->files.n; i++)
+		rows += b->files.items[i].records;
+	return rows;
+}
+
+/* Adds one partition's share to the cut; it begins anew behind it. What is
+ * counted is what its files hold: the task's own count has rows of partitions
+ * that were dropped since. */
 static enum status cut_partition(struct task_shared *s, struct task_partition *p, struct batch *b,
 				 struct err *err)
 {
-	size_t from = b->files.n;
+	size_t from = b->files.n, dead;
 	struct range *range;
 	enum status st = ST_OK;
 
@@ -181,10 +192,13 @@ static enum status cut_partition(struct task_shared *s, struct task_partition *p
 	for (size_t i = from; st == ST_OK && i < b->files.n; i++)
 		if (b->files.items[i].schema)
 			schema_uses_add(&b->schemas, p->topic, b->files.items[i].schema);
+	b->records += rows_from(b, from);
+	dead = b->files.n;
 	if (st == ST_OK && p->deadletters)
 		st = deadletter_writer_finish(p->deadletters, &b->files, err);
 	if (st != ST_OK)
 		return err_wrap(err, st, "%s:%d", p->topic, p->partition);
+	b->deadletters += rows_from(b, dead);
 	range = ranges_add(&b->ranges, p->topic, p->partition, p->start, p->next);
 	range->leader_epoch = p->leader_epoch;
 	p->start = p->next;
@@ -201,8 +215,6 @@ static void make_cut(struct task *t, uint64_t number)
 	cut->number = number;
 	cut->batch.timestamp_least = t->timestamp_least;
 	cut->batch.timestamp_greatest = t->timestamp_greatest;
-	cut->batch.records = t->records;
-	cut->batch.deadletters = t->deadletters;
 	for (size_t i = 0; cut->st == ST_OK && i < t->n; i++)
 		cut->st = cut_partition(t->shared, t->partitions[i], &cut->batch, &cut->err);
 	atomic_fetch_sub_explicit(&t->shared->records, (long long)(t->records + t->deadletters),
