@@ -15,6 +15,7 @@
 #include "core/embedded/embedded.h"
 #include "core/lake_backend.h"
 #include "core/lake_socket.h"
+#include "core/lake_url.h"
 
 /* A starting owner serves its socket within this time of taking the lock. */
 #define OWNER_WAIT_MS 10000
@@ -36,8 +37,7 @@ static char *user_name(void)
 	return xstrdup("tidemark");
 }
 
-/* The folder that url names, absolute, without a trailing slash. */
-static enum status url_folder(const char *url, char **out, struct err *err)
+enum status lake_url_folder(const char *url, char **out, struct err *err)
 {
 	const char *path = url;
 	size_t scheme = strcspn(url, ":/");
@@ -143,7 +143,7 @@ enum status lake_open(const char *url, const struct lake_options *options, struc
 	struct lake_options o = with_defaults(options, &user);
 	enum embedded_mode mode = o.create ? EMBEDDED_CREATE : EMBEDDED_EXISTING;
 	struct lake *lake = NULL;
-	enum status st = url_folder(url, &folder, err);
+	enum status st = lake_url_folder(url, &folder, err);
 
 	if (st == ST_OK)
 		st = open_any(folder, mode, &o, &lake, err);
@@ -160,7 +160,7 @@ enum status lake_init(const char *url, const struct lake_options *options, struc
 	AUTO(freep) char *folder = NULL;
 	struct lake_options o = with_defaults(options, &user);
 	struct lake *lake = NULL;
-	enum status st = url_folder(url, &folder, err);
+	enum status st = lake_url_folder(url, &folder, err);
 
 	if (st == ST_OK)
 		st = embedded_open(folder, EMBEDDED_NEW, &o, &lake, err);

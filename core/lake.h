@@ -473,6 +473,98 @@ MUST_CHECK enum status lake_stage_commit(struct lake *lake, const char *branch, 
 					 struct err *err);
 MUST_CHECK enum status lake_stage_discard(struct lake *lake, const char *branch, struct err *err);
 
+/* ---- checking ---- */
+
+/* Some names of many: the first LAKE_NAMES_MAX, and how many there are. */
+#define LAKE_NAMES_MAX 8
+struct lake_names {
+	char *items[LAKE_NAMES_MAX];
+	size_t n;
+	uint64_t total; /* at least so many */
+};
+
+void lake_names_add(struct lake_names *names, const char *name); /* copies */
+
+/* One thing that a check found. */
+struct lake_finding {
+	bool damage; /* else a remark: nothing that is needed is wrong */
+	char *kind; /* "blob", "node", "commit", "ref", "sequence", ... */
+	char *name; /* the hash, id, ref or file */
+	char *text; /* what is wrong with it */
+	char *remedy; /* "" where there is none to name */
+	/* what depends on it */
+	struct lake_names refs;
+	struct lake_names commits;
+	struct lake_names paths;
+};
+
+/* What was looked at; a row is field, name. Bytes are those of files that were
+ * hashed. Garbage is what nothing reaches: no damage, `gc` frees it. */
+#define LAKE_FSCK_COUNTS(X)                                                                        \
+	X(commits)                                                                                 \
+	X(nodes)                                                                                   \
+	X(small_blobs)                                                                             \
+	X(files)                                                                                   \
+	X(bytes)                                                                                   \
+	X(refs)                                                                                    \
+	X(reflog_entries)                                                                          \
+	X(staged_changes)                                                                          \
+	X(checkpoints)                                                                             \
+	X(expired)                                                                                 \
+	X(garbage_commits)                                                                         \
+	X(garbage_nodes)                                                                           \
+	X(garbage_blobs)
+
+#define LAKE_FINDINGS_MAX 10000
+
+struct lake_fsck_report {
+#define X(name) uint64_t name;
+	LAKE_FSCK_COUNTS(X)
+#undef X
+	struct lake_finding *items; /* LAKE_FINDINGS_MAX of them at most */
+	size_t n;
+	size_t cap;
+	uint64_t damaged; /* findings that are damage, those left out included */
+	uint64_t remarks; /* the others */
+};
+
+void lake_fsck_report_release(struct lake_fsck_report *report);
+/* Adds a finding. Valid until the next one is added; NULL where it was only
+ * counted. remedy may be NULL. */
+struct lake_finding *lake_fsck_add(struct lake_fsck_report *report, bool damage, const char *kind,
+				   const char *name, const char *remedy, const char *fmt, ...)
+	PRINTF_LIKE(6, 7);
+
+struct lake_fsck_options {
+	bool quick; /* do not read the files of objects: existence and size only */
+	/* Checks what the lake itself knows nothing of, by lake.h, after the lake's
+	 * own checks; adds to the report. May be NULL. */
+	enum status (*visit)(void *ctx, struct lake *lake, struct lake_fsck_report *report,
+			     struct err *err);
+	void *ctx;
+};
+
+/* Checks everything of the lake, beside whoever writes to it, as it is at one
+ * moment. Damage is in the report and no error; the report is the caller's to
+ * release, whatever is returned. ST_BUSY names what keeps it waiting (one
+ * check, backup or gc at a time). */
+MUST_CHECK enum status lake_fsck(struct lake *lake, const struct lake_fsck_options *options,
+				 struct lake_fsck_report *report, struct err *err);
+/* Checks what can be checked of a lake that does not open: its folder's files.
+ * metadata: tries to open that too, which may end the process where it is
+ * damaged. ST_BUSY where another process owns the lake. */
+MUST_CHECK enum status lake_fsck_folder(const char *url, bool quick, bool metadata,
+					struct lake_fsck_report *report, struct err *err);
+
+/* How far a long operation of this lake (fsck, backup, gc) is; what "" where
+ * none runs. Totals are 0 where they are not known. */
+struct lake_progress {
+	char what[16];
+	uint64_t objects, total_objects;
+	uint64_t bytes, total_bytes;
+};
+MUST_CHECK enum status lake_progress(struct lake *lake, struct lake_progress *out, struct err *err);
+
 /* ---- room ---- */
 
 /* Free bytes of the volume that new objects go to, above the reserve. */

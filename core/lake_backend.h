@@ -190,6 +190,11 @@ struct lake_ops {
 	enum status (*stage_discard)(struct lake *lake, const char *branch, struct err *err);
 
 	enum status (*free_bytes)(struct lake *lake, uint64_t *out, struct err *err);
+
+	/* Without the visitor: lake.c calls it. */
+	enum status (*fsck)(struct lake *lake, bool quick, struct lake_fsck_report *report,
+			    struct err *err);
+	enum status (*progress)(struct lake *lake, struct lake_progress *out, struct err *err);
 };
 
 /* In whose name this thread makes commits and moves refs: the lake's own

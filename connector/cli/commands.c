@@ -32,6 +32,7 @@
 	X(cherry_pick)                                                                             \
 	X(reset)                                                                                   \
 	X(reflog)                                                                                  \
+	X(fsck)                                                                                    \
 	X(export)                                                                                  \
 	X(config)                                                                                  \
 	X(version)

@@ -221,6 +221,7 @@ struct db_iter {
 	struct buf lower; /* RocksDB borrows both bounds */
 	struct buf upper;
 	bool started;
+	bool placed; /* by a seek: the next step is to stay */
 };
 
 /* The least key that is greater than all that begin with prefix. Our prefixes
@@ -249,6 +250,23 @@ struct db_iter *db_iter_new(struct db *db, const struct buf *prefix)
 	return it;
 }
 
+struct db_iter *db_scan_new(struct db *db)
+{
+	struct db_iter *it = xcalloc(1, sizeof(*it));
+
+	it->read = rocksdb_readoptions_create();
+	rocksdb_readoptions_set_verify_checksums(it->read, 1);
+	rocksdb_readoptions_set_fill_cache(it->read, 0);
+	it->it = rocksdb_create_iterator(db->handle, it->read);
+	return it;
+}
+
+void db_iter_seek(struct db_iter *it, const void *key, size_t len)
+{
+	rocksdb_iter_seek(it->it, key, len);
+	it->placed = true;
+}
+
 void db_iter_free(struct db_iter *it)
 {
 	if (!it)
@@ -273,7 +291,9 @@ static enum status iter_state(struct db_iter *it, struct err *err)
 
 enum status db_iter_next(struct db_iter *it, struct err *err)
 {
-	if (!it->started)
+	if (it->placed)
+		it->placed = false;
+	else if (!it->started)
 		rocksdb_iter_seek_to_first(it->it);
 	else
 		rocksdb_iter_next(it->it);
@@ -303,4 +323,46 @@ struct bytes db_iter_value(const struct db_iter *it)
 	const char *value = rocksdb_iter_value(it->it, &len);
 
 	return bytes_of(value, len);
+}
+
+/* ---- checking ---- */
+
+/* A key inside the file's range that no file holds, so that every filter over
+ * it is asked; a file of one key is asked for that. */
+static void probe_key(const rocksdb_livefiles_t *files, int i, struct buf *out)
+{
+	size_t least_len, greatest_len;
+	const char *least = rocksdb_livefiles_smallestkey(files, i, &least_len);
+	const char *greatest = rocksdb_livefiles_largestkey(files, i, &greatest_len);
+
+	buf_clear(out);
+	buf_add(out, least, least_len);
+	if (least_len != greatest_len || memcmp(least, greatest, least_len) != 0)
+		buf_addc(out, '\0');
+}
+
+void db_check_tables(struct db *db, const char *path,
+		     void (*bad)(void *ctx, const char *file, const char *why), void *ctx)
+{
+	const rocksdb_livefiles_t *files = rocksdb_livefiles(db->handle);
+	rocksdb_readoptions_t *read = rocksdb_readoptions_create();
+	AUTO(buf_release) struct buf key = BUF_INIT;
+
+	rocksdb_readoptions_set_verify_checksums(read, 1);
+	for (int i = 0; i < rocksdb_livefiles_count(files); i++) {
+		const char *name = rocksdb_livefiles_name(files, i); /* "/000012.sst" */
+		AUTO(freep) char *file = xasprintf("%s%s", path, name);
+		char *text = NULL;
+		size_t len;
+
+		probe_key(files, i, &key);
+		free(rocksdb_get(db->handle, read, key.data, key.len, &len, &text));
+		if (text)
+			bad(ctx, name + 1, text);
+		else if (access(file, F_OK) < 0)
+			bad(ctx, name + 1, "is gone");
+		rocksdb_free(text);
+	}
+	rocksdb_readoptions_destroy(read);
+	rocksdb_livefiles_destroy(files);
 }

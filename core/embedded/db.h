@@ -36,6 +36,10 @@ void db_write_synced(struct db *db, struct db_batch *batch);
 /* Over the keys that begin with prefix, in byte order, as they are now. */
 struct db_iter;
 struct db_iter *db_iter_new(struct db *db, const struct buf *prefix);
+/* Over all keys, as they are now; every block is verified, and none cached. */
+struct db_iter *db_scan_new(struct db *db);
+/* The next db_iter_next() goes to the first key >= key; also after ST_DAMAGED. */
+void db_iter_seek(struct db_iter *it, const void *key, size_t len);
 void db_iter_free(struct db_iter *it);
 AUTO_DESTRUCTOR(struct db_iter, db_iter_free)
 /* Moves to the next key (to the first at the start), or from the end back.
@@ -45,5 +49,10 @@ MUST_CHECK enum status db_iter_prev(struct db_iter *it, struct err *err);
 /* Valid until the iterator moves. */
 struct bytes db_iter_key(const struct db_iter *it);
 struct bytes db_iter_value(const struct db_iter *it);
+
+/* Reads what a scan does not: calls bad with the name of a table file, and the
+ * reason, where its file is gone or its filter cannot be read. */
+void db_check_tables(struct db *db, const char *path,
+		     void (*bad)(void *ctx, const char *file, const char *why), void *ctx);
 
 #endif

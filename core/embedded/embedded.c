@@ -20,6 +20,7 @@ static void embedded_close(struct lake *lake)
 	node_cache_free(e->cache);
 	space_release(&e->space);
 	pthread_mutex_destroy(&e->moves);
+	pthread_mutex_destroy(&e->maintenance);
 	if (e->lock_fd >= 0)
 		close(e->lock_fd); /* last: now another process may open */
 	free(e->root);
@@ -70,6 +71,8 @@ static const struct lake_ops embedded_ops = {
 	.stage_commit = embedded_stage_commit,
 	.stage_discard = embedded_stage_discard,
 	.free_bytes = embedded_free_bytes,
+	.fsck = embedded_fsck,
+	.progress = embedded_progress,
 };
 
 static struct embedded *embedded_new(const char *root, const struct lake_options *options)
@@ -85,6 +88,7 @@ static struct embedded *embedded_new(const char *root, const struct lake_options
 	e->cache = node_cache_new(NODE_CACHE_BYTES);
 	space_init(&e->space, root, options->reserve_bytes, options->clock);
 	pthread_mutex_init(&e->moves, NULL);
+	pthread_mutex_init(&e->maintenance, NULL);
 	return e;
 }
 

@@ -20,4 +20,8 @@ MUST_CHECK enum status embedded_open(const char *folder, enum embedded_mode mode
 				     const struct lake_options *options, struct lake **out,
 				     struct err *err);
 
+/* The contract of lake_fsck_folder(), for a folder that embedded_open() refuses. */
+MUST_CHECK enum status embedded_fsck_folder(const char *folder, bool quick, bool metadata,
+					    struct lake_fsck_report *report, struct err *err);
+
 #endif

@@ -27,6 +27,12 @@ static bool is_ours(const char *name)
 	return strncmp(name, "FORMAT.", 7) == 0 || strncmp(name, "SEQUENCE.", 9) == 0;
 }
 
+bool folder_is_ours(const char *name)
+{
+	return is_ours(name) || strcmp(name, "FORMAT") == 0 ||
+	       strncmp(name, FOLDER_DAMAGED, strlen(FOLDER_DAMAGED)) == 0;
+}
+
 static enum status check_no_strangers(const char *root, struct err *err)
 {
 	DIR *dir = opendir(root);
@@ -45,8 +51,7 @@ static enum status check_no_strangers(const char *root, struct err *err)
 	return st;
 }
 
-/* found_out: is there a FORMAT that we read? */
-static enum status check_format(const char *root, bool *found_out, struct err *err)
+enum status folder_check_format(const char *root, bool *found_out, struct err *err)
 {
 	AUTO(freep) char *path = xasprintf("%s/FORMAT", root);
 	AUTO(buf_release) struct buf text = BUF_INIT;
@@ -100,7 +105,7 @@ static enum status busy(const char *root, int fd, struct err *err)
 		       pid[0] ? pid : "(unknown)");
 }
 
-static enum status take_lock(const char *root, int *lock_out, struct err *err)
+enum status folder_lock(const char *root, int *lock_out, struct err *err)
 {
 	AUTO(freep) char *path = xasprintf("%s/LOCK", root);
 	AUTO(closep) int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
@@ -154,14 +159,14 @@ enum status folder_claim(const char *root, enum embedded_mode mode, int *lock_ou
 		st = dir_create_all(root, err);
 	}
 	if (st == ST_OK)
-		st = check_format(root, &is_lake, err);
+		st = folder_check_format(root, &is_lake, err);
 	if (st == ST_OK)
 		st = check_mode(root, mode, is_lake, err);
 	if (st == ST_OK)
-		st = take_lock(root, &lock, err);
+		st = folder_lock(root, &lock, err);
 	/* Again, under the lock: another process may have made it meanwhile. */
 	if (st == ST_OK)
-		st = check_format(root, &is_lake, err);
+		st = folder_check_format(root, &is_lake, err);
 	if (st == ST_OK)
 		st = check_mode(root, mode, is_lake, err);
 	if (st == ST_OK)

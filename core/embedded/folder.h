@@ -20,6 +20,15 @@
  * Errors: those of embedded_open(). */
 MUST_CHECK enum status folder_claim(const char *root, enum embedded_mode mode, int *lock_out,
 				    bool *new_out, struct err *err);
+/* Is there a FORMAT that we read? ST_USAGE, ST_DAMAGED. */
+MUST_CHECK enum status folder_check_format(const char *root, bool *found_out, struct err *err);
+/* The lock alone. ST_BUSY names the owner's pid. */
+MUST_CHECK enum status folder_lock(const char *root, int *lock_out, struct err *err);
+/* May a lake's folder hold a file of this name? */
+bool folder_is_ours(const char *name);
+/* What repairing puts aside is called so, and the time. */
+#define FOLDER_DAMAGED "meta.damaged-"
+
 MUST_CHECK enum status folder_finish(const char *root, struct err *err);
 
 #endif

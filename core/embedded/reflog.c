@@ -45,8 +45,8 @@ static void entry_clear(struct lake_reflog_entry *e)
 	free(e->reason);
 }
 
-static enum status decode(uint64_t sequence, struct bytes in, struct lake_reflog_entry *out,
-			  struct err *err)
+enum status embedded_reflog_decode(uint64_t sequence, struct bytes in,
+				   struct lake_reflog_entry *out, struct err *err)
 {
 	struct lake_reflog_entry e = {.sequence = sequence};
 	const unsigned char *kind;
@@ -82,13 +82,15 @@ static enum status entry_at(struct embedded *e, const struct db_iter *it, bool b
 	if (!bytes_be64(&k, &sequence))
 		return err_set(err, ST_DAMAGED, "a key of the reflog is too short");
 	if (!by_name)
-		return decode(sequence, db_iter_value(it), out, err);
+		return embedded_reflog_decode(sequence, db_iter_value(it), out, err);
 	key_reflog(&key, sequence);
 	st = db_get(e->db, &key, &value, err);
 	if (st == ST_NOT_FOUND)
 		return err_set(err, ST_DAMAGED, "reflog entry %llu is missing",
 			       (unsigned long long)sequence);
-	return st == ST_OK ? decode(sequence, bytes_of(value.data, value.len), out, err) : st;
+	return st == ST_OK
+		       ? embedded_reflog_decode(sequence, bytes_of(value.data, value.len), out, err)
+		       : st;
 }
 
 enum status embedded_reflog_read(struct lake *lake, const char *name, size_t limit,

@@ -47,19 +47,37 @@ static enum status create_file(const char *path, struct err *err)
 	return file_replace(path, slots, sizeof(slots), err);
 }
 
-static enum status read_slots(struct sequence *s, uint64_t *n_out, struct err *err)
+static enum status look(int fd, const char *path, uint64_t numbers[2], bool whole[2],
+			struct err *err)
 {
 	unsigned char slots[2 * SLOT_BYTES];
+	size_t n = 0;
+	enum status st = fd_pread_all(fd, slots, sizeof(slots), 0, &n, path, err);
+
+	for (unsigned i = 0; st == ST_OK && i < 2; i++)
+		whole[i] = n >= (i + 1) * (size_t)SLOT_BYTES &&
+			   slot_decode(slots + i * SLOT_BYTES, &numbers[i]);
+	return st;
+}
+
+enum status sequence_look(const char *dir, uint64_t slots[2], bool whole[2], struct err *err)
+{
+	AUTO(freep) char *path = xasprintf("%s/SEQUENCE", dir);
+	AUTO(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_errno(err, errno, "cannot open %s", path);
+	return look(fd, path, slots, whole, err);
+}
+
+static enum status read_slots(struct sequence *s, uint64_t *n_out, struct err *err)
+{
 	uint64_t numbers[2] = {0, 0};
 	bool whole[2] = {false, false};
-	size_t n = 0;
-	enum status st = fd_pread_all(s->fd, slots, sizeof(slots), 0, &n, s->path, err);
+	enum status st = look(s->fd, s->path, numbers, whole, err);
 
 	if (st != ST_OK)
 		return st;
-	for (unsigned i = 0; i < 2; i++)
-		whole[i] = n >= (i + 1) * (size_t)SLOT_BYTES &&
-			   slot_decode(slots + i * SLOT_BYTES, &numbers[i]);
 	if (!whole[0] && !whole[1])
 		return err_set(err, ST_DAMAGED,
 			       "%s: neither of its slots can be read; `tidemark fsck --repair` "

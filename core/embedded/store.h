@@ -16,6 +16,13 @@
 
 #define BLOB_FOLDERS 256
 
+/* What runs under the maintenance mutex, and how far it is; anybody reads it. */
+struct maintained {
+	_Atomic(const char *) what; /* NULL: nothing */
+	atomic_uint_fast64_t objects, total_objects;
+	atomic_uint_fast64_t bytes, total_bytes;
+};
+
 struct embedded {
 	struct lake base;
 	char *root;
@@ -32,6 +39,10 @@ struct embedded {
 	struct sequence file; /* guarded by moves */
 	uint64_t sequence; /* of the last synced write; guarded by moves */
 
+	/* A gc, check or backup: one at a time (maintenance.c). */
+	pthread_mutex_t maintenance;
+	struct maintained maintained;
+
 	/* blobs/ */
 	atomic_uint_fast64_t next_temp;
 	atomic_bool folder_durable[BLOB_FOLDERS]; /* its name in blobs/ is on disk */
@@ -42,6 +53,17 @@ static inline struct embedded *embedded_of(struct lake *lake)
 {
 	return (struct embedded *)lake;
 }
+
+/* ---- gc, check and backup (maintenance.c) ---- */
+
+/* Takes the maintenance mutex; ST_BUSY names what holds it. what: a constant. */
+MUST_CHECK enum status embedded_maintain_begin(struct embedded *e, const char *what,
+					       struct err *err);
+void embedded_maintain_end(struct embedded *e);
+MUST_CHECK enum status embedded_progress(struct lake *lake, struct lake_progress *out,
+					 struct err *err);
+MUST_CHECK enum status embedded_fsck(struct lake *lake, bool quick, struct lake_fsck_report *report,
+				     struct err *err);
 
 /* ---- trees and commits (commits.c) ---- */
 
@@ -106,6 +128,8 @@ void embedded_write(struct embedded *e, struct db_batch *batch);
 
 /* ---- reflog (reflog.c) ---- */
 
+MUST_CHECK enum status embedded_reflog_decode(uint64_t sequence, struct bytes in,
+					      struct lake_reflog_entry *out, struct err *err);
 void embedded_reflog_add(struct db_batch *batch, const struct lake_reflog_entry *entry);
 MUST_CHECK enum status embedded_reflog_read(struct lake *lake, const char *name, size_t limit,
 					    struct lake_reflog *out, struct err *err);
@@ -127,6 +151,9 @@ void embedded_upload_entry(const struct lake_upload *up, const char *content_typ
 
 /* Objects of so many bytes and more are files. */
 #define BLOB_FILE_BYTES 16384
+
+/* A lake keeps this random number for its life (key `i`). */
+#define LAKE_IDENTITY_BYTES 16
 
 /* ---- reading (read.c) ---- */
 

@@ -148,12 +148,10 @@ static enum status set_jump(const struct commit_store *store, struct commit *c,
 	return ST_OK;
 }
 
-enum status commit_seal(const struct commit_store *store, struct commit *c, int64_t now_ms,
-			struct buf *bytes_out, struct err *err)
+/* Everything of a commit that follows from its parents. */
+static enum status derive(const struct commit_store *store, struct commit *c, int64_t now_ms,
+			  struct err *err)
 {
-	size_t before = bytes_out->len;
-	struct hash hash;
-
 	c->public.generation = 1;
 	c->public.time_ms = now_ms;
 	c->depth = 0;
@@ -172,8 +170,39 @@ enum status commit_seal(const struct commit_store *store, struct commit *c, int6
 		if (c->public.time_ms <= parent.public.time_ms)
 			c->public.time_ms = parent.public.time_ms + 1;
 	}
+	return ST_OK;
+}
+
+enum status commit_seal(const struct commit_store *store, struct commit *c, int64_t now_ms,
+			struct buf *bytes_out, struct err *err)
+{
+	size_t before = bytes_out->len;
+	struct hash hash;
+	enum status st = derive(store, c, now_ms, err);
+
+	if (st != ST_OK)
+		return st;
 	commit_encode(c, bytes_out);
 	hash_of(bytes_out->data + before, bytes_out->len - before, &hash);
 	memcpy(c->public.id.bytes, hash.bytes, sizeof(hash.bytes));
+	return ST_OK;
+}
+
+enum status commit_check(const struct commit_store *store, const struct commit *c, struct err *err)
+{
+	struct commit want = *c; /* its pointers are borrowed */
+	enum status st = derive(store, &want, c->public.time_ms, err);
+
+	if (st == ST_NOT_FOUND)
+		return err_wrap(err, ST_DAMAGED, "a parent is missing");
+	if (st != ST_OK)
+		return st;
+	if (want.public.generation != c->public.generation)
+		return damaged(&c->public.id, "has a generation that its parents do not give", err);
+	if (want.depth != c->depth || want.jump_depth != c->jump_depth ||
+	    !lake_id_equal(&want.jump, &c->jump))
+		return damaged(&c->public.id, "has a depth or skip pointer that is wrong", err);
+	if (want.public.time_ms != c->public.time_ms)
+		return damaged(&c->public.id, "is not later than its parents", err);
 	return ST_OK;
 }

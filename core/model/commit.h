@@ -37,6 +37,11 @@ struct commit_store {
 MUST_CHECK enum status commit_seal(const struct commit_store *store, struct commit *c,
 				   int64_t now_ms, struct buf *bytes_out, struct err *err);
 
+/* Are generation, depth, skip pointer and time what they must be by its parents?
+ * ST_DAMAGED says what is not; a parent that is missing is damage too. */
+MUST_CHECK enum status commit_check(const struct commit_store *store, const struct commit *c,
+				    struct err *err);
+
 /* The contracts of lake_log_search, lake_is_ancestor, lake_merge_base. */
 MUST_CHECK enum status history_search(const struct commit_store *store, const struct lake_id *from,
 				      bool (*holds)(void *ctx, const struct lake_commit *commit),

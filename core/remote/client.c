@@ -301,6 +301,8 @@ static const struct lake_ops remote_ops = {
 	.stage_commit = remote_stage_commit,
 	.stage_discard = remote_stage_discard,
 	.free_bytes = remote_free_bytes,
+	.fsck = remote_fsck,
+	.progress = remote_progress,
 };
 
 static enum status hello(struct remote *r, struct err *err)

@@ -95,6 +95,9 @@ enum status remote_diff_open(struct lake *lake, const struct lake_id *a, const s
 			     const char *prefix, struct lake_diff **out, struct err *err);
 enum status remote_diff_next(struct lake_diff *diff, struct lake_diff_entry *out, struct err *err);
 void remote_diff_close(struct lake_diff *diff);
+enum status remote_fsck(struct lake *lake, bool quick, struct lake_fsck_report *report,
+			struct err *err);
+enum status remote_progress(struct lake *lake, struct lake_progress *out, struct err *err);
 enum status remote_free_bytes(struct lake *lake, uint64_t *out, struct err *err);
 
 enum status remote_upload_open(struct lake *lake, struct lake_upload **out, struct err *err);

@@ -29,6 +29,7 @@ struct operation {
 extern const struct operation serve_read_operations[];
 extern const struct operation serve_write_operations[];
 extern const struct operation serve_upload_operations[];
+extern const struct operation serve_check_operations[];
 
 /* Arguments of the query: ST_USAGE where absent or malformed. The text lives
  * as long as the request. */

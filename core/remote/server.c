@@ -174,7 +174,8 @@ static const struct operation *find_in(const struct operation *list, const char 
 static const struct operation *find_operation(const struct http_exchange *x)
 {
 	const struct operation *const tables[] = {own_operations, serve_read_operations,
-						  serve_write_operations, serve_upload_operations};
+						  serve_write_operations, serve_upload_operations,
+						  serve_check_operations};
 	const char *path = http_path(x);
 
 	if (strncmp(path, "/v1/", 4) != 0)

@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "connector/history/verify.h"
 #include "tests/lib/simulation_impl.h"
 
 static void check_ingest(struct sim *s, const struct lake_id *head)
@@ -101,10 +102,25 @@ static void check_target(struct sim *s)
 	check_notes(s, &target);
 }
 
+/* The product's own check: what `tidemark fsck` runs finds nothing. */
+static void check_fsck(struct sim *s)
+{
+	AUTO(lake_fsck_report_release) struct lake_fsck_report report = {.n = 0};
+	const struct lake_fsck_options options = {.quick = true, .visit = history_verify};
+	struct err err = ERR_INIT;
+
+	if (lake_fsck(s->lake, &options, &report, &err) != ST_OK)
+		sim_fail(s, "fsck: %s", err.text);
+	if (report.damaged)
+		sim_fail(s, "fsck: %s %s: %s", report.items[0].kind, report.items[0].name,
+			 report.items[0].text);
+}
+
 void sim_check(struct sim *s)
 {
 	struct lake_id head;
 
+	check_fsck(s);
 	if (sim_head(s, s->config.branch, &head) == ST_OK)
 		check_ingest(s, &head);
 	check_shown(s);
