@@ -23,7 +23,7 @@ KAFKA_VERSION=4.1.1
 build_packages=(gcc g++ make pkg-config npm zlib1g-dev libssl-dev libsasl2-dev
 	libzstd-dev libcurl4-openssl-dev librocksdb-dev libavro-dev libjansson-dev
 	libmicrohttpd-dev libcmocka-dev libsnappy-dev libdeflate-dev
-	libjemalloc-dev)
+	libjemalloc-dev git)
 lint_packages=(clang clang-format clang-tidy shellcheck)
 server_packages=(openjdk-17-jre-headless maven python3 python3-venv curl jq)
 
@@ -33,7 +33,7 @@ die() { say "$*"; exit 1; }
 # Is the command or Debian package $1 there?
 have_package() {
 	case $1 in
-	gcc | g++ | make | npm | maven | python3 | clang | shellcheck | curl | jq)
+	gcc | g++ | make | git | npm | maven | python3 | clang | shellcheck | curl | jq)
 		command -v "${1/maven/mvn}" >/dev/null && return 0 ;;
 	clang-format | clang-tidy) command -v "$1" >/dev/null && return 0 ;;
 	openjdk-17-jre-headless)
