@@ -175,6 +175,8 @@ void lake_close(struct lake *lake)
 {
 	if (!lake)
 		return;
+	if (lake->ops->interrupt)
+		lake->ops->interrupt(lake);
 	pthread_mutex_lock(&lake->serve_mutex);
 	lake_socket_stop(lake);
 	pthread_mutex_unlock(&lake->serve_mutex);

@@ -19,7 +19,9 @@
  *
  * Errors of every function, besides those named at it: ST_UNREACHABLE the lake
  * did not answer; ST_IO, ST_NO_SPACE local files; ST_DAMAGED stored bytes are
- * not what was stored. */
+ * not what was stored; ST_EXPIRED an object's bytes were freed by gc, as
+ * lake_gc_options.history_retain_ms says. A commit that nothing keeps may be
+ * freed while it is read or built upon: ST_NOT_FOUND. */
 #ifndef TIDEMARK_LAKE_H
 #define TIDEMARK_LAKE_H
 
@@ -564,6 +566,74 @@ struct lake_progress {
 	uint64_t bytes, total_bytes;
 };
 MUST_CHECK enum status lake_progress(struct lake *lake, struct lake_progress *out, struct err *err);
+
+/* ---- gc ---- */
+
+struct lake_gc_progress {
+	const char *step; /* "mark", "commits", "nodes", "objects", "files", "compact" */
+	uint64_t done; /* of what the step goes through */
+};
+
+/* What gc keeps: all that branches, tags, staged changes, leases, the reflog's
+ * young entries and young commits reach. Commits and trees that are reached
+ * stay whole; of objects see history_retain_ms. */
+struct lake_gc_options {
+	bool dry_run; /* frees nothing, and reports the same */
+	/* Frees also objects that only reached commits older than this name, but
+	 * for heads and tagged commits; 0: none. */
+	int64_t history_retain_ms;
+	/* Entries of the reflog that are older keep nothing and are dropped, but for
+	 * the newest of each ref that exists. */
+	int64_t reflog_retain_ms;
+	/* Commits younger than this are kept, whether anything names them or not:
+	 * what is prepared, held, or in work. */
+	int64_t grace_ms;
+	/* Called often; false ends gc with ST_INTERRUPTED. NULL: it goes on.
+	 * Through a socket it is not called. */
+	bool (*progress)(void *ctx, const struct lake_gc_progress *progress);
+	void *ctx;
+};
+
+#define LAKE_GC_REFLOG_RETAIN_MS (30LL * 24 * 3600 * 1000)
+#define LAKE_GC_GRACE_MS (24LL * 3600 * 1000)
+
+struct lake_gc_count {
+	uint64_t kept;
+	uint64_t freed;
+	uint64_t freed_bytes;
+};
+
+struct lake_gc_report {
+	struct lake_gc_count commits;
+	struct lake_gc_count nodes;
+	struct lake_gc_count small; /* objects in the metadata */
+	struct lake_gc_count files; /* objects that are files; bytes: blocks on disk */
+	uint64_t object_bytes; /* of the objects that are kept, as their trees say */
+	/* Of the objects freed, those that history named until now. */
+	uint64_t expired;
+	uint64_t expired_bytes;
+	uint64_t reflog_dropped;
+	uint64_t temp_files;
+	uint64_t temp_bytes;
+	uint64_t memory_bytes; /* of gc's own tables */
+	int64_t elapsed_ms;
+	int64_t longest_wait_us; /* the longest that a writer may have waited for gc */
+};
+
+/* Frees what nothing keeps, beside readers and writers. Removing is done in an
+ * order in which a crash leaves garbage, never a name without its thing.
+ * ST_BUSY: another gc, backup or fsck of this lake runs; ST_INTERRUPTED: what
+ * was freed is freed, the next one goes on; ST_DAMAGED: a tree or commit that is
+ * kept cannot be read, nothing was freed. out is filled on success. */
+MUST_CHECK enum status lake_gc(struct lake *lake, const struct lake_gc_options *options,
+			       struct lake_gc_report *out, struct err *err);
+
+/* Are all objects still there that `wanted` has and `shown` (none: the empty
+ * tree) has not, or not as they are? ST_EXPIRED names the first that gc has
+ * freed. Those that are there survive a gc that is under way; hold a diff of
+ * the two open to keep them from the next. */
+MUST_CHECK enum status lake_check_expired(struct lake *lake, const struct lake_id *shown,
+					  const struct lake_id *wanted, struct err *err);
 
 /* ---- room ---- */
 

@@ -189,6 +189,14 @@ struct lake_ops {
 				    struct err *err);
 	enum status (*stage_discard)(struct lake *lake, const char *branch, struct err *err);
 
+	enum status (*gc)(struct lake *lake, const struct lake_gc_options *options,
+			  struct lake_gc_report *out, struct err *err);
+	enum status (*check_expired)(struct lake *lake, const struct lake_id *shown,
+				     const struct lake_id *wanted, struct err *err);
+	/* Work that may take hours ends soon, also for a request through the socket;
+	 * lake_close() calls it first. NULL: there is none here. */
+	void (*interrupt)(struct lake *lake);
+
 	enum status (*free_bytes)(struct lake *lake, uint64_t *out, struct err *err);
 
 	/* Without the visitor: lake.c calls it. */

@@ -123,3 +123,20 @@ enum status lake_free_bytes(struct lake *lake, uint64_t *out, struct err *err)
 {
 	return lake->ops->free_bytes(lake, out, err);
 }
+
+/* ---- gc ---- */
+
+enum status lake_gc(struct lake *lake, const struct lake_gc_options *options,
+		    struct lake_gc_report *out, struct err *err)
+{
+	if (options->history_retain_ms < 0 || options->reflog_retain_ms < 0 ||
+	    options->grace_ms < 0)
+		return err_set(err, ST_USAGE, "gc: a time to retain is negative");
+	return lake->ops->gc(lake, options, out, err);
+}
+
+enum status lake_check_expired(struct lake *lake, const struct lake_id *shown,
+			       const struct lake_id *wanted, struct err *err)
+{
+	return lake->ops->check_expired(lake, shown, wanted, err);
+}

@@ -28,6 +28,7 @@
 	X(ST_CONFLICT, "conflict", 4,                                                              \
 	  false) /* paths conflict, or the head moved; nothing changed */                          \
 	X(ST_NOT_FOUND, "not_found", 5, false)                                                     \
+	X(ST_EXPIRED, "expired", 5, false) /* freed by gc, as lake.history.retain says */          \
 	X(ST_UNREACHABLE, "unreachable", 6, true) /* Kafka, lake or registry out of reach */       \
 	X(ST_DAMAGED, "damaged", 7, false) /* stored bytes are not what was stored */
 

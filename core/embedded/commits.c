@@ -49,6 +49,7 @@ static enum status node_put(void *ctx, const struct hash *id, const void *data, 
 
 	(void)err;
 	key_node(&key, id);
+	gate_fresh(&e->gate, id->bytes);
 	db_put(e->db, &key, data, len);
 	node_cache_put(e->cache, id->bytes, data, len);
 	KILL_POINT("lake.node.put");
@@ -104,6 +105,62 @@ enum status embedded_tree(struct embedded *e, const struct lake_id *commit, stru
 	return ST_OK;
 }
 
+static enum status stored(struct embedded *e, const struct lake_id *commit, struct err *err)
+{
+	AUTO(buf_release) struct buf key = BUF_INIT;
+	AUTO(buf_release) struct buf bytes = BUF_INIT;
+	char hex[LAKE_ID_HEX_BYTES];
+	enum status st;
+
+	key_commit(&key, commit);
+	st = db_get(e->db, &key, &bytes, err); /* the cache may lag behind gc */
+	if (st != ST_NOT_FOUND)
+		return st;
+	lake_id_hex(commit, hex);
+	return err_set(err, st, "no commit %s in %s", hex, e->root);
+}
+
+static enum status being_freed(const struct lake_id *commit, struct err *err)
+{
+	char hex[LAKE_ID_HEX_BYTES];
+
+	lake_id_hex(commit, hex);
+	return err_set(err, ST_NOT_FOUND,
+		       "commit %s is being freed by gc: no branch, tag or reflog entry names it",
+		       hex);
+}
+
+enum status embedded_use(struct embedded *e, const struct lake_id *commit, struct err *err)
+{
+	enum status st = stored(e, commit, err);
+
+	if (st != ST_OK || gate_use(&e->gate, commit))
+		return st;
+	return being_freed(commit, err);
+}
+
+enum status embedded_lease(struct embedded *e, struct gate_lease *lease,
+			   const struct lake_id *commit, struct err *err)
+{
+	enum status st = stored(e, commit, err);
+
+	if (st != ST_OK || gate_lease_take(&e->gate, lease, commit))
+		return st;
+	return being_freed(commit, err);
+}
+
+enum status embedded_freed(struct embedded *e, const struct lake_id *commit, enum status st,
+			   struct err *err)
+{
+	struct err ignored = ERR_INIT;
+	char hex[LAKE_ID_SHORT_BYTES];
+
+	if (st != ST_DAMAGED || stored(e, commit, &ignored) != ST_NOT_FOUND)
+		return st;
+	lake_id_short(commit, hex);
+	return err_set(err, ST_NOT_FOUND, "commit %s was freed by gc while it was read", hex);
+}
+
 static unsigned digit_value(char c)
 {
 	return (unsigned)(c <= '9' ? c - '0' : c - 'a' + 10);
@@ -145,6 +202,19 @@ enum status embedded_commit_by_prefix(struct lake *lake, const char *prefix, str
 	return ST_OK;
 }
 
+/* What the tree takes from elsewhere than its first parent must still be there,
+ * and stay. Free where nothing ever expired and no gc is under way. */
+static enum status check_objects(struct embedded *e, const struct new_commit *from, struct err *err)
+{
+	struct hash before;
+	enum status st;
+
+	if (from->n_parents == 0 || (!atomic_load(&e->any_expired) && !gate_epoch(&e->gate)))
+		return ST_OK;
+	st = embedded_tree(e, &from->parents[0], &before, err);
+	return st == ST_OK ? embedded_check_trees(e, &before, &from->root, err) : st;
+}
+
 enum status embedded_commit_make(struct embedded *e, const struct new_commit *from,
 				 struct lake_id *out, struct err *err)
 {
@@ -162,10 +232,13 @@ enum status embedded_commit_make(struct embedded *e, const struct new_commit *fr
 	c.public.committer = xstrdup(lake_committer(e->committer));
 	if (from->meta)
 		lake_meta_copy(&c.public.meta, from->meta);
-	st = commit_seal(&store, &c, e->clock->wall_ms(e->clock), &bytes, err);
+	st = check_objects(e, from, err);
+	if (st == ST_OK)
+		st = commit_seal(&store, &c, e->clock->wall_ms(e->clock), &bytes, err);
 	if (st != ST_OK)
 		return st;
 	key_commit(&key, &c.public.id);
+	gate_fresh(&e->gate, c.public.id.bytes);
 	db_put(e->db, &key, bytes.data, bytes.len);
 	KILL_POINT("lake.commit.put");
 	*out = c.public.id;
@@ -286,16 +359,31 @@ static enum status store_uploads(struct embedded *e, const struct lake_txn *txn,
 	return embedded_uploads_store(e, ups, txn->n_puts, err);
 }
 
+/* All commits that the transaction builds upon. */
+static enum status use_all(struct embedded *e, const struct lake_txn *txn, struct err *err)
+{
+	enum status st = embedded_use(e, &txn->base, err);
+
+	for (size_t i = 0; st == ST_OK && i < txn->n_parents; i++)
+		st = embedded_use(e, &txn->parents[i], err);
+	for (size_t i = 0; st == ST_OK && i < txn->n_grafts; i++)
+		st = embedded_use(e, &txn->grafts[i].from, err);
+	return st;
+}
+
 enum status embedded_txn_prepare(struct lake *lake, const struct lake_txn *txn, struct lake_id *out,
 				 struct err *err)
 {
 	struct embedded *e = embedded_of(lake);
+	AUTO(gate_leave) struct gate_pass pass = gate_enter(&e->gate);
 	struct new_commit c = {.parents = txn->parents,
 			       .n_parents = txn->n_parents,
 			       .message = txn->message,
 			       .meta = &txn->meta};
 	enum status st = space_take(&e->space, 0, err);
 
+	if (st == ST_OK)
+		st = use_all(e, txn, err);
 	if (st == ST_OK)
 		st = embedded_tree(e, &txn->base, &c.root, err);
 	if (st == ST_OK)

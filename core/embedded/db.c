@@ -170,6 +170,24 @@ void db_put(struct db *db, const struct buf *key, const void *value, size_t len)
 		die(text);
 }
 
+void db_delete(struct db *db, const struct buf *key)
+{
+	char *text = NULL;
+
+	rocksdb_delete(db->handle, db->lazy, key->data, key->len, &text);
+	if (text)
+		die(text);
+}
+
+void db_sync(struct db *db)
+{
+	char *text = NULL;
+
+	rocksdb_flush_wal(db->handle, 1, &text);
+	if (text)
+		die(text);
+}
+
 /* ---- batches ---- */
 
 struct db_batch {
@@ -211,6 +229,16 @@ void db_write_synced(struct db *db, struct db_batch *batch)
 	if (text)
 		die(text);
 	KILL_POINT("lake.batch.after");
+}
+
+void db_write(struct db *db, struct db_batch *batch)
+{
+	char *text = NULL;
+
+	rocksdb_write(db->handle, db->lazy, batch->batch, &text);
+	if (text)
+		die(text);
+	rocksdb_writebatch_clear(batch->batch);
 }
 
 /* ---- iterators ---- */
@@ -365,4 +393,45 @@ void db_check_tables(struct db *db, const char *path,
 	}
 	rocksdb_readoptions_destroy(read);
 	rocksdb_livefiles_destroy(files);
+}
+
+/* ---- room ---- */
+
+uint64_t db_size(struct db *db, const struct buf *prefix)
+{
+	AUTO(buf_release) struct buf end = BUF_INIT;
+	const char *from = prefix->data;
+	size_t from_len = prefix->len;
+	const char *to;
+	size_t to_len;
+	char *text = NULL;
+	uint64_t bytes = 0;
+
+	prefix_end(prefix, &end);
+	to = end.data;
+	to_len = end.len;
+	rocksdb_approximate_sizes(db->handle, 1, &from, &from_len, &to, &to_len, &bytes, &text);
+	rocksdb_free(text);
+	return bytes;
+}
+
+void db_compact(struct db *db, const struct buf *prefix, unsigned part, unsigned parts)
+{
+	AUTO(buf_release) struct buf from = BUF_INIT;
+	AUTO(buf_release) struct buf to = BUF_INIT;
+	rocksdb_compactoptions_t *options = rocksdb_compactoptions_create();
+
+	buf_addbuf(&from, prefix);
+	if (part > 0)
+		buf_addc(&from, (char)(part * 256 / parts));
+	if (part + 1 < parts) {
+		buf_addbuf(&to, prefix);
+		buf_addc(&to, (char)((part + 1) * 256 / parts));
+	} else {
+		prefix_end(prefix, &to);
+	}
+	/* Others go on: a writer must not wait for this one. */
+	rocksdb_compactoptions_set_exclusive_manual_compaction(options, 0);
+	rocksdb_compact_range_opt(db->handle, options, from.data, from.len, to.data, to.len);
+	rocksdb_compactoptions_destroy(options);
 }

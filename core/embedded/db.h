@@ -23,6 +23,7 @@ MUST_CHECK enum status db_get(struct db *db, const struct buf *key, struct buf *
 			      struct err *err);
 /* Not synced: durable with the next synced batch. */
 void db_put(struct db *db, const struct buf *key, const void *value, size_t len);
+void db_delete(struct db *db, const struct buf *key);
 
 struct db_batch;
 struct db_batch *db_batch_new(void);
@@ -32,6 +33,18 @@ void db_batch_put(struct db_batch *batch, const struct buf *key, const void *val
 void db_batch_delete(struct db_batch *batch, const struct buf *key);
 /* All of the batch, and all that was put before, is durable on return. */
 void db_write_synced(struct db *db, struct db_batch *batch);
+/* Not synced; all of the batch or, after a crash, nothing. Empties it. */
+void db_write(struct db *db, struct db_batch *batch);
+/* All that was written before is durable on return. */
+void db_sync(struct db *db);
+
+/* Bytes that the keys with this prefix take on disk, about. */
+uint64_t db_size(struct db *db, const struct buf *prefix);
+/* Gives the room of deleted keys with this prefix back to the disk, the part-th
+ * (from 0) of `parts` (1 to 256) by the byte behind the prefix; needs about
+ * that part of db_size() of free disk meanwhile. What goes wrong is RocksDB's to
+ * report at the next write. */
+void db_compact(struct db *db, const struct buf *prefix, unsigned part, unsigned parts);
 
 /* Over the keys that begin with prefix, in byte order, as they are now. */
 struct db_iter;

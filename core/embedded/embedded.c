@@ -21,6 +21,7 @@ static void embedded_close(struct lake *lake)
 	space_release(&e->space);
 	pthread_mutex_destroy(&e->moves);
 	pthread_mutex_destroy(&e->maintenance);
+	gate_release(&e->gate);
 	if (e->lock_fd >= 0)
 		close(e->lock_fd); /* last: now another process may open */
 	free(e->root);
@@ -31,6 +32,11 @@ static void embedded_close(struct lake *lake)
 static enum status embedded_free_bytes(struct lake *lake, uint64_t *out, struct err *err)
 {
 	return space_free(&embedded_of(lake)->space, out, err);
+}
+
+static void embedded_interrupt(struct lake *lake)
+{
+	atomic_store(&embedded_of(lake)->closing, true);
 }
 
 static const struct lake_ops embedded_ops = {
@@ -70,6 +76,9 @@ static const struct lake_ops embedded_ops = {
 	.stage_changes = embedded_stage_changes,
 	.stage_commit = embedded_stage_commit,
 	.stage_discard = embedded_stage_discard,
+	.gc = embedded_gc,
+	.check_expired = embedded_check_expired,
+	.interrupt = embedded_interrupt,
 	.free_bytes = embedded_free_bytes,
 	.fsck = embedded_fsck,
 	.progress = embedded_progress,
@@ -89,6 +98,7 @@ static struct embedded *embedded_new(const char *root, const struct lake_options
 	space_init(&e->space, root, options->reserve_bytes, options->clock);
 	pthread_mutex_init(&e->moves, NULL);
 	pthread_mutex_init(&e->maintenance, NULL);
+	gate_init(&e->gate);
 	return e;
 }
 
@@ -166,6 +176,20 @@ static void find_folders(struct embedded *e)
 	}
 }
 
+/* So that a lake in which nothing ever expired asks no more about it. */
+static enum status find_expired(struct embedded *e, struct err *err)
+{
+	AUTO(buf_release) struct buf prefix = BUF_INIT;
+	AUTO(db_iter_freep) struct db_iter *it = NULL;
+	enum status st;
+
+	buf_addc(&prefix, 'x');
+	it = db_iter_new(e->db, &prefix);
+	st = db_iter_next(it, err);
+	atomic_init(&e->any_expired, st == ST_OK);
+	return st == ST_END ? ST_OK : st;
+}
+
 enum status embedded_open(const char *folder, enum embedded_mode mode,
 			  const struct lake_options *options, struct lake **out, struct err *err)
 {
@@ -182,6 +206,8 @@ enum status embedded_open(const char *folder, enum embedded_mode mode,
 		st = first_commit(e, err);
 	if (st == ST_OK && is_new)
 		st = folder_finish(folder, err);
+	if (st == ST_OK)
+		st = find_expired(e, err);
 	if (st != ST_OK) {
 		embedded_close(&e->base);
 		return st;

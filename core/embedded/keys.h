@@ -9,6 +9,7 @@
  *   s BRANCH 0 PATH   a staged change (staging.c has its bytes)
  *   p BRANCH          a protected branch: the connector's name, or nothing
  *   q                 the sequence number of the last synced write
+ *   x HASH            an object that gc freed as history: when (8 bytes)
  */
 #ifndef TIDEMARK_EMBEDDED_KEYS_H
 #define TIDEMARK_EMBEDDED_KEYS_H
@@ -68,6 +69,11 @@ static inline void key_staged(struct buf *key, const char *branch, const char *p
 static inline void key_protection(struct buf *key, const char *branch)
 {
 	key_set(key, 'p', branch, __builtin_strlen(branch));
+}
+
+static inline void key_expired(struct buf *key, const struct hash *h)
+{
+	key_set(key, 'x', h->bytes, sizeof(h->bytes));
 }
 
 static inline void key_sequence(struct buf *key)

@@ -133,6 +133,7 @@ enum status embedded_merge_prepare(struct lake *lake, const struct lake_merge *m
 				   struct err *err)
 {
 	struct embedded *e = embedded_of(lake);
+	AUTO(gate_leave) struct gate_pass pass = gate_enter(&e->gate);
 	struct commit_store commits = embedded_commits(e);
 	const struct lake_id parents[2] = {merge->dest, merge->source};
 	struct new_commit c = {
@@ -141,6 +142,10 @@ enum status embedded_merge_prepare(struct lake *lake, const struct lake_merge *m
 	size_t n = 0;
 	enum status st = space_take(&e->space, 0, err);
 
+	if (st == ST_OK)
+		st = embedded_use(e, &merge->dest, err);
+	if (st == ST_OK)
+		st = embedded_use(e, &merge->source, err);
 	if (st == ST_OK)
 		st = history_merge_bases(&commits, &merge->dest, 1, &merge->source, &bases, &n,
 					 err);
@@ -225,10 +230,15 @@ enum status embedded_revert_prepare(struct lake *lake, const struct lake_id *hea
 				    struct lake_conflicts *conflicts_out, struct err *err)
 {
 	struct embedded *e = embedded_of(lake);
+	AUTO(gate_leave) struct gate_pass pass = gate_enter(&e->gate);
 	struct new_commit c = {.parents = head, .n_parents = 1, .message = revert->message};
 	struct hash start = {{0}};
 	enum status st = space_take(&e->space, 0, err);
 
+	if (st == ST_OK)
+		st = embedded_use(e, head, err);
+	for (size_t i = 0; st == ST_OK && i < revert->n; i++)
+		st = embedded_use(e, &revert->commits[i], err);
 	if (st == ST_OK)
 		st = embedded_tree(e, head, &start, err);
 	c.root = start;
@@ -261,12 +271,17 @@ enum status embedded_cherry_pick_prepare(struct lake *lake, const struct lake_id
 					 struct err *err)
 {
 	struct embedded *e = embedded_of(lake);
+	AUTO(gate_leave) struct gate_pass pass = gate_enter(&e->gate);
 	AUTO(commit_release) struct commit from = {0};
 	AUTO(lake_meta_release) struct lake_meta meta = LAKE_META_INIT;
 	struct new_commit c = {.parents = head, .n_parents = 1, .meta = &meta};
 	struct hash before, after, start;
 	enum status st = space_take(&e->space, 0, err);
 
+	if (st == ST_OK)
+		st = embedded_use(e, head, err);
+	if (st == ST_OK)
+		st = embedded_use(e, commit, err);
 	if (st == ST_OK)
 		st = embedded_commit_get(lake, commit, &from, err);
 	if (st == ST_OK)

@@ -97,9 +97,8 @@ static size_t weight(const struct item *item)
 	return sizeof(*item) + item->len;
 }
 
-static void evict_oldest(struct shard *shard)
+static void evict(struct shard *shard, struct item *item)
 {
-	struct item *item = shard->oldest;
 	struct item **link = bucket_of(shard, item->id);
 
 	while (*link != item)
@@ -147,7 +146,19 @@ void node_cache_put(struct node_cache *cache, const unsigned char id[32], const 
 		link_newest(shard, item);
 		shard->used_bytes += weight(item);
 		while (shard->used_bytes > cache->shard_bytes)
-			evict_oldest(shard);
+			evict(shard, shard->oldest);
 	}
+	pthread_mutex_unlock(&shard->lock);
+}
+
+void node_cache_remove(struct node_cache *cache, const unsigned char id[32])
+{
+	struct shard *shard = shard_of(cache, id);
+	struct item *item;
+
+	pthread_mutex_lock(&shard->lock);
+	item = find(shard, id);
+	if (item)
+		evict(shard, item);
 	pthread_mutex_unlock(&shard->lock);
 }

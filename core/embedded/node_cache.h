@@ -13,5 +13,7 @@ bool node_cache_get(struct node_cache *cache, const unsigned char id[32], struct
 /* Copies data in; what is there already stays. */
 void node_cache_put(struct node_cache *cache, const unsigned char id[32], const void *data,
 		    size_t len);
+/* Fine where it is not here. */
+void node_cache_remove(struct node_cache *cache, const unsigned char id[32]);
 
 #endif

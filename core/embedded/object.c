@@ -40,6 +40,21 @@ static enum status damaged(const struct object *o, struct err *err)
 		       o->path);
 }
 
+/* The object's data are not there: freed by gc, or lost. */
+static enum status absent(struct embedded *e, const struct object *o, struct err *err)
+{
+	bool expired = false;
+	int64_t time_ms = 0;
+	enum status st = embedded_is_expired(e, &o->blob, &expired, &time_ms, err);
+
+	if (st != ST_OK)
+		return st;
+	if (expired)
+		return embedded_expired(&o->blob, time_ms, err);
+	return err_set(err, ST_DAMAGED,
+		       "%s is missing; `tidemark fsck` names the objects that need it", o->path);
+}
+
 static enum status open_small(struct embedded *e, struct object *o, struct err *err)
 {
 	AUTO(buf_release) struct buf key = BUF_INIT;
@@ -49,7 +64,7 @@ static enum status open_small(struct embedded *e, struct object *o, struct err *
 	key_blob(&key, &o->blob);
 	st = db_get(e->db, &key, &o->small, err);
 	if (st == ST_NOT_FOUND)
-		return damaged(o, err);
+		return absent(e, o, err);
 	if (st != ST_OK)
 		return st;
 	hash_of(buf_str(&o->small), o->small.len, &found);
@@ -57,15 +72,13 @@ static enum status open_small(struct embedded *e, struct object *o, struct err *
 									    : damaged(o, err);
 }
 
-static enum status open_file(struct object *o, struct err *err)
+static enum status open_file(struct embedded *e, struct object *o, struct err *err)
 {
 	struct stat st;
 
 	o->fd = open(o->path, O_RDONLY | O_CLOEXEC);
 	if (o->fd < 0 && errno == ENOENT)
-		return err_set(err, ST_DAMAGED,
-			       "%s is missing; `tidemark fsck` names the objects that need it",
-			       o->path);
+		return absent(e, o, err);
 	if (o->fd < 0 || fstat(o->fd, &st) < 0)
 		return err_errno(err, errno, "cannot open %s", o->path);
 	if ((uint64_t)st.st_size != o->base.size)
@@ -111,10 +124,11 @@ enum status embedded_object_open(struct lake *lake, const struct lake_id *commit
 	o->fd = -1;
 	o->path = embedded_blob_path(e, &entry.blob);
 	entry_release(&entry);
-	st = o->base.size < BLOB_FILE_BYTES ? open_small(e, o, err) : open_file(o, err);
+	st = o->base.size < BLOB_FILE_BYTES ? open_small(e, o, err) : open_file(e, o, err);
 	if (st != ST_OK) {
 		embedded_object_close(&o->base);
-		return err_wrap(err, st, "'%s'", path);
+		st = err_wrap(err, st, "'%s'", path);
+		return embedded_freed(e, commit, st, err);
 	}
 	*out = &o->base;
 	return ST_OK;

@@ -43,13 +43,16 @@ enum status embedded_stat(struct lake *lake, const struct lake_id *commit, const
 		lake_id_short(commit, hex);
 		return err_set(err, st, "no '%s' at %s", path, hex);
 	}
-	return st == ST_OK ? public_entry(path, value.data, value.len, out, err) : st;
+	if (st == ST_OK)
+		st = public_entry(path, value.data, value.len, out, err);
+	return embedded_freed(e, commit, st, err);
 }
 
 /* ---- lists ---- */
 
 struct list {
 	struct lake_list base;
+	struct gate_lease lease;
 	struct node_store store;
 	struct tree_iter *it;
 	struct buf prefix;
@@ -68,12 +71,18 @@ enum status embedded_list_open(struct lake *lake, const struct lake_id *commit, 
 	if (st != ST_OK)
 		return st;
 	l = xcalloc(1, sizeof(*l));
+	st = embedded_lease(e, &l->lease, commit, err);
+	if (st != ST_OK) {
+		free(l);
+		return st;
+	}
 	l->base.lake = lake;
 	l->store = embedded_nodes(e);
 	l->it = tree_iter_new(&l->store, &root);
 	buf_adds(&l->prefix, prefix);
 	st = prefix[0] ? tree_iter_seek(l->it, prefix, err) : ST_OK;
 	if (st != ST_OK) {
+		st = embedded_freed(e, commit, st, err);
 		embedded_list_close(&l->base);
 		return st;
 	}
@@ -88,7 +97,7 @@ enum status embedded_list_next(struct lake_list *list, struct lake_entry *out, s
 	enum status st = tree_iter_next(l->it, &entry, err);
 
 	if (st != ST_OK)
-		return st;
+		return embedded_freed(embedded_of(list->lake), &l->lease.commit, st, err);
 	if (strncmp(entry.key, buf_str(&l->prefix), l->prefix.len) != 0)
 		return ST_END;
 	buf_clear(&l->last);
@@ -111,6 +120,7 @@ void embedded_list_close(struct lake_list *list)
 {
 	struct list *l = (struct list *)list;
 
+	gate_lease_drop(&embedded_of(list->lake)->gate, &l->lease);
 	tree_iter_free(l->it);
 	buf_release(&l->prefix);
 	buf_release(&l->last);
@@ -121,9 +131,23 @@ void embedded_list_close(struct lake_list *list)
 
 struct diff {
 	struct lake_diff base;
+	struct gate_lease leases[2];
 	struct node_store store;
 	struct tree_diff *diff;
 };
+
+static enum status lease_both(struct embedded *e, struct gate_lease leases[2],
+			      const struct lake_id *a, const struct lake_id *b, struct err *err)
+{
+	enum status st = embedded_lease(e, &leases[0], a, err);
+
+	if (st != ST_OK)
+		return st;
+	st = embedded_lease(e, &leases[1], b, err);
+	if (st != ST_OK)
+		gate_lease_drop(&e->gate, &leases[0]);
+	return st;
+}
 
 enum status embedded_diff_open(struct lake *lake, const struct lake_id *a, const struct lake_id *b,
 			       const char *prefix, struct lake_diff **out, struct err *err)
@@ -139,6 +163,11 @@ enum status embedded_diff_open(struct lake *lake, const struct lake_id *a, const
 		return st;
 	d = xcalloc(1, sizeof(*d));
 	d->base.lake = lake;
+	st = lease_both(e, d->leases, a, b, err);
+	if (st != ST_OK) {
+		free(d);
+		return st;
+	}
 	d->store = embedded_nodes(e);
 	d->diff = tree_diff_new(&d->store, &roots[0], &roots[1], prefix);
 	*out = &d->base;
@@ -151,6 +180,12 @@ enum status embedded_diff_next(struct lake_diff *diff, struct lake_diff_entry *o
 	struct tree_difference found;
 	enum status st = tree_diff_next(d->diff, &found, err);
 
+	if (st == ST_DAMAGED) {
+		struct embedded *e = embedded_of(diff->lake);
+
+		st = embedded_freed(e, &d->leases[0].commit, st, err);
+		return embedded_freed(e, &d->leases[1].commit, st, err);
+	}
 	if (st != ST_OK)
 		return st;
 	out->change = !found.a ? LAKE_ADDED : !found.b ? LAKE_REMOVED : LAKE_CHANGED;
@@ -162,6 +197,8 @@ void embedded_diff_close(struct lake_diff *diff)
 {
 	struct diff *d = (struct diff *)diff;
 
+	for (int i = 0; i < 2; i++)
+		gate_lease_drop(&embedded_of(diff->lake)->gate, &d->leases[i]);
 	tree_diff_free(d->diff);
 	free(d);
 }

@@ -38,6 +38,17 @@ void embedded_reflog_add(struct db_batch *batch, const struct lake_reflog_entry 
 	db_batch_put(batch, &key, "", 0);
 }
 
+void embedded_reflog_remove(struct db_batch *batch, const char *name, uint64_t sequence)
+{
+	AUTO(buf_release) struct buf key = BUF_INIT;
+
+	key_reflog(&key, sequence);
+	db_batch_delete(batch, &key);
+	key_reflog_of(&key, name);
+	buf_add_be64(&key, sequence);
+	db_batch_delete(batch, &key);
+}
+
 static void entry_clear(struct lake_reflog_entry *e)
 {
 	free(e->name);
@@ -65,6 +76,23 @@ enum status embedded_reflog_decode(uint64_t sequence, struct bytes in,
 		       (unsigned long long)sequence);
 }
 
+/* The index names an entry that is not there: gc has dropped both since the
+ * iterator was made (ST_NOT_FOUND), or it is lost. */
+static enum status missing(struct embedded *e, const struct db_iter *it, uint64_t sequence,
+			   struct err *err)
+{
+	AUTO(buf_release) struct buf key = BUF_INIT;
+	AUTO(buf_release) struct buf value = BUF_INIT;
+	struct bytes k = db_iter_key(it);
+	enum status st;
+
+	buf_add(&key, k.p, bytes_left(&k));
+	st = db_get(e->db, &key, &value, err);
+	return st != ST_OK ? st
+			   : err_set(err, ST_DAMAGED, "reflog entry %llu is missing",
+				     (unsigned long long)sequence);
+}
+
 /* The entry that the iterator stands at; by way of the main record where it
  * walks the index of one name. */
 static enum status entry_at(struct embedded *e, const struct db_iter *it, bool by_name,
@@ -86,8 +114,7 @@ static enum status entry_at(struct embedded *e, const struct db_iter *it, bool b
 	key_reflog(&key, sequence);
 	st = db_get(e->db, &key, &value, err);
 	if (st == ST_NOT_FOUND)
-		return err_set(err, ST_DAMAGED, "reflog entry %llu is missing",
-			       (unsigned long long)sequence);
+		return missing(e, it, sequence, err);
 	return st == ST_OK
 		       ? embedded_reflog_decode(sequence, bytes_of(value.data, value.len), out, err)
 		       : st;
@@ -114,6 +141,8 @@ enum status embedded_reflog_read(struct lake *lake, const char *name, size_t lim
 		st = db_iter_prev(it, err);
 		if (st == ST_OK)
 			st = entry_at(e, it, name != NULL, &entry, err);
+		if (st == ST_NOT_FOUND)
+			continue;
 		if (st != ST_OK)
 			break;
 		GROW(log.items, log.n, cap);
@@ -125,4 +154,30 @@ enum status embedded_reflog_read(struct lake *lake, const char *name, size_t lim
 	}
 	*out = log;
 	return ST_OK;
+}
+
+enum status embedded_reflog_each(struct embedded *e,
+				 enum status (*each)(void *ctx,
+						     const struct lake_reflog_entry *entry,
+						     struct err *err),
+				 void *ctx, struct err *err)
+{
+	AUTO(buf_release) struct buf prefix = BUF_INIT;
+	AUTO(db_iter_freep) struct db_iter *it = NULL;
+	enum status st;
+
+	buf_addc(&prefix, 'l');
+	it = db_iter_new(e->db, &prefix);
+	while ((st = db_iter_prev(it, err)) == ST_OK) {
+		struct lake_reflog_entry entry;
+
+		st = entry_at(e, it, false, &entry, err);
+		if (st != ST_OK)
+			return st;
+		st = each(ctx, &entry, err);
+		entry_clear(&entry);
+		if (st != ST_OK)
+			return st;
+	}
+	return st == ST_END ? ST_OK : st;
 }

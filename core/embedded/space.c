@@ -43,7 +43,9 @@ static enum status take_locked(struct space *s, uint64_t bytes, struct err *err)
 	}
 	if (s->free_bytes < s->reserve_bytes || s->free_bytes - s->reserve_bytes < bytes)
 		return err_set(err, ST_NO_SPACE,
-			       "%s has %llu MiB free, and %llu MiB are kept in reserve; make room",
+			       "the disk of %s has %llu MiB free, and %llu MiB are kept in "
+			       "reserve: nothing is written until `tidemark gc` frees some (with "
+			       "lake.history.retain set, old history too), or the disk is larger",
 			       s->path, (unsigned long long)(s->free_bytes >> 20),
 			       (unsigned long long)(s->reserve_bytes >> 20));
 	s->free_bytes -= bytes;

@@ -47,6 +47,7 @@ enum status embedded_stage_put(struct lake *lake, const char *branch, const char
 			       const struct lake_meta *meta, struct err *err)
 {
 	struct embedded *e = embedded_of(lake);
+	AUTO(gate_leave) struct gate_pass pass = gate_enter(&e->gate);
 	AUTO(buf_release) struct buf key = BUF_INIT;
 	AUTO(buf_release) struct buf entry = BUF_INIT;
 	struct lake_id head;
@@ -134,6 +135,20 @@ struct staged {
 	uint64_t number;
 	struct buf entry; /* empty: removed */
 };
+
+enum status embedded_staged_blob(struct bytes record, bool *put_out, struct hash *blob_out,
+				 uint64_t *size_out, struct err *err)
+{
+	const unsigned char *kind;
+	uint64_t number;
+
+	if (!bytes_be64(&record, &number) || !bytes_take(&record, 1, &kind))
+		return err_set(err, ST_DAMAGED, "a staged change cannot be read");
+	*put_out = *kind == PUT;
+	if (!*put_out)
+		return ST_OK;
+	return entry_blob(record.p, bytes_left(&record), blob_out, size_out, err);
+}
 
 struct staged_list {
 	struct staged *items; /* by path */
@@ -242,8 +257,10 @@ static enum status prepare(struct embedded *e, const struct staged_list *staged,
 	AUTO(freep) struct tree_change *changes = xcalloc(staged->n, sizeof(*changes));
 	struct new_commit c = {.parents = head, .n_parents = 1, .message = message, .meta = meta};
 	struct hash before;
-	enum status st = embedded_tree(e, head, &before, err);
+	enum status st = embedded_use(e, head, err);
 
+	if (st == ST_OK)
+		st = embedded_tree(e, head, &before, err);
 	if (st != ST_OK)
 		return st;
 	for (size_t i = 0; i < staged->n; i++)
@@ -311,6 +328,7 @@ enum status embedded_stage_commit(struct lake *lake, const char *branch, const c
 				  struct err *err)
 {
 	struct embedded *e = embedded_of(lake);
+	AUTO(gate_leave) struct gate_pass pass = gate_enter(&e->gate);
 	struct lake_move move = {.kind = LAKE_BRANCH, .name = branch};
 	enum status st = space_take(&e->space, 0, err);
 

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "core/embedded/db.h"
+#include "core/embedded/gate.h"
 #include "core/embedded/keys.h"
 #include "core/embedded/node_cache.h"
 #include "core/embedded/sequence.h"
@@ -47,6 +48,11 @@ struct embedded {
 	atomic_uint_fast64_t next_temp;
 	atomic_bool folder_durable[BLOB_FOLDERS]; /* its name in blobs/ is on disk */
 	atomic_bool sync_failed; /* what is on disk is not known any more */
+
+	/* gc */
+	struct gate gate;
+	atomic_bool any_expired; /* false: no `x` key is there */
+	atomic_bool closing; /* long work ends with ST_INTERRUPTED */
 };
 
 static inline struct embedded *embedded_of(struct lake *lake)
@@ -99,6 +105,37 @@ MUST_CHECK enum status embedded_commit_make(struct embedded *e, const struct new
 MUST_CHECK enum status embedded_txn_prepare(struct lake *lake, const struct lake_txn *txn,
 					    struct lake_id *out, struct err *err);
 
+/* A commit that an operation builds upon, or lets a ref name: it is there and
+ * stays. For who has entered the gate. ST_NOT_FOUND. */
+MUST_CHECK enum status embedded_use(struct embedded *e, const struct lake_id *commit,
+				    struct err *err);
+/* Keeps a commit that is read for longer; gate_lease_drop(). ST_NOT_FOUND. */
+MUST_CHECK enum status embedded_lease(struct embedded *e, struct gate_lease *lease,
+				      const struct lake_id *commit, struct err *err);
+/* What a reader of the commit tells where its trees or objects gave st:
+ * ST_NOT_FOUND in the place of ST_DAMAGED where gc freed the commit meanwhile. */
+enum status embedded_freed(struct embedded *e, const struct lake_id *commit, enum status st,
+			   struct err *err);
+
+/* ---- gc (gc.c, expired.c) ---- */
+
+MUST_CHECK enum status embedded_gc(struct lake *lake, const struct lake_gc_options *options,
+				   struct lake_gc_report *out, struct err *err);
+
+/* Was the object freed as history? time_out may be NULL. */
+MUST_CHECK enum status embedded_is_expired(struct embedded *e, const struct hash *blob,
+					   bool *expired_out, int64_t *time_out, struct err *err);
+/* The object is (again) in the store. */
+void embedded_not_expired(struct embedded *e, const struct hash *blob);
+/* ST_EXPIRED, in words. */
+enum status embedded_expired(const struct hash *blob, int64_t time_ms, struct err *err);
+/* All objects that `wanted` has and `shown` has not as they are: each is
+ * registered as fresh, and ST_EXPIRED where it was freed. Both are roots. */
+MUST_CHECK enum status embedded_check_trees(struct embedded *e, const struct hash *shown,
+					    const struct hash *wanted, struct err *err);
+MUST_CHECK enum status embedded_check_expired(struct lake *lake, const struct lake_id *shown,
+					      const struct lake_id *wanted, struct err *err);
+
 /* ---- refs (refs.c) ---- */
 
 MUST_CHECK enum status embedded_ref_get(struct lake *lake, enum lake_ref_kind kind,
@@ -131,6 +168,14 @@ void embedded_write(struct embedded *e, struct db_batch *batch);
 MUST_CHECK enum status embedded_reflog_decode(uint64_t sequence, struct bytes in,
 					      struct lake_reflog_entry *out, struct err *err);
 void embedded_reflog_add(struct db_batch *batch, const struct lake_reflog_entry *entry);
+void embedded_reflog_remove(struct db_batch *batch, const char *name, uint64_t sequence);
+/* Newest first; each() borrows the entry, and its first status but ST_OK ends it
+ * and is returned. */
+MUST_CHECK enum status
+embedded_reflog_each(struct embedded *e,
+		     enum status (*each)(void *ctx, const struct lake_reflog_entry *entry,
+					 struct err *err),
+		     void *ctx, struct err *err);
 MUST_CHECK enum status embedded_reflog_read(struct lake *lake, const char *name, size_t limit,
 					    struct lake_reflog *out, struct err *err);
 
@@ -215,6 +260,10 @@ MUST_CHECK enum status embedded_stage_commit(struct lake *lake, const char *bran
 					     struct lake_id *out, struct err *err);
 MUST_CHECK enum status embedded_stage_discard(struct lake *lake, const char *branch,
 					      struct err *err);
+/* The object of a staged change's record; false: it is a removal. */
+MUST_CHECK enum status embedded_staged_blob(struct bytes record, bool *put_out,
+					    struct hash *blob_out, uint64_t *size_out,
+					    struct err *err);
 /* With e->moves held: drops all staged changes of a branch that is deleted. */
 MUST_CHECK enum status embedded_stage_drop(struct embedded *e, struct db_batch *batch,
 					   const char *branch, struct err *err);

@@ -40,6 +40,7 @@ struct upload {
 	struct hasher *hasher; /* NULL until data leave the buffer */
 	struct hash hash; /* from finish on */
 	uint64_t size; /* from finish on */
+	struct gate_upload kept; /* from the store on */
 };
 
 static struct upload *upload_of(struct lake_upload *up)
@@ -243,6 +244,7 @@ void embedded_upload_free(struct lake_upload *up)
 {
 	struct upload *u = upload_of(up);
 
+	gate_upload_drop(&embedded_of(up->lake)->gate, &u->kept);
 	if (u->fd >= 0)
 		close(u->fd);
 	if (u->temp)
@@ -354,7 +356,11 @@ enum status embedded_uploads_store(struct embedded *e, struct lake_upload *const
 	for (size_t i = 0; st == ST_OK && i < n; i++) {
 		struct upload *u = ups[i] ? upload_of(ups[i]) : NULL;
 
-		if (!u || u->state == UPLOAD_STORED)
+		if (!u)
+			continue;
+		/* Also what is stored: the next commit to name it is a new one. */
+		gate_upload_keep(&e->gate, &u->kept, &u->hash);
+		if (u->state == UPLOAD_STORED)
 			continue;
 		if (u->size < BLOB_FILE_BYTES) {
 			store_small(e, u);
@@ -366,8 +372,11 @@ enum status embedded_uploads_store(struct embedded *e, struct lake_upload *const
 	}
 	if (st == ST_OK)
 		st = sync_folders(e, touched, made, err);
-	for (size_t i = 0; st == ST_OK && i < n; i++)
-		if (ups[i])
-			upload_of(ups[i])->state = UPLOAD_STORED;
+	for (size_t i = 0; st == ST_OK && i < n; i++) {
+		if (!ups[i])
+			continue;
+		upload_of(ups[i])->state = UPLOAD_STORED;
+		embedded_not_expired(e, &upload_of(ups[i])->hash);
+	}
 	return st;
 }

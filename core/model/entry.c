@@ -56,3 +56,16 @@ enum status entry_decode(const void *data, size_t len, struct entry *out, struct
 	e = (struct entry){.meta = LAKE_META_INIT};
 	return ST_OK;
 }
+
+enum status entry_blob(const void *data, size_t len, struct hash *blob_out, uint64_t *size_out,
+		       struct err *err)
+{
+	struct bytes in = bytes_of(data, len);
+	const unsigned char *p;
+
+	if (!bytes_take(&in, 1, &p) || *p != ENTRY_FORMAT ||
+	    !bytes_take(&in, sizeof(blob_out->bytes), &p) || !bytes_varint(&in, size_out))
+		return err_set(err, ST_DAMAGED, "a tree's entry of %zu bytes is damaged", len);
+	memcpy(blob_out->bytes, p, sizeof(blob_out->bytes));
+	return ST_OK;
+}

@@ -21,4 +21,8 @@ void entry_encode(const struct entry *e, struct buf *out);
 MUST_CHECK enum status entry_decode(const void *data, size_t len, struct entry *out,
 				    struct err *err);
 
+/* Only what names its data. */
+MUST_CHECK enum status entry_blob(const void *data, size_t len, struct hash *blob_out,
+				  uint64_t *size_out, struct err *err);
+
 #endif

@@ -109,5 +109,12 @@ MUST_CHECK enum status tree_merge(const struct node_store *store, const struct h
 MUST_CHECK enum status tree_walk_nodes(const struct node_store *store, const struct hash *root,
 				       bool (*visit)(void *ctx, const struct hash *node), void *ctx,
 				       struct err *err);
+/* The same, and every entry of the nodes that are not skipped goes to entry(),
+ * whose first status but ST_OK ends the walk and is returned. */
+MUST_CHECK enum status tree_walk(const struct node_store *store, const struct hash *root,
+				 bool (*visit)(void *ctx, const struct hash *node),
+				 enum status (*entry)(void *ctx, const struct tree_entry *entry,
+						      struct err *err),
+				 void *ctx, struct err *err);
 
 #endif

@@ -81,35 +81,72 @@ enum status tree_iter_next(struct tree_iter *it, struct tree_entry *out, struct 
 	return ST_OK;
 }
 
-/* A leaf is visited without being read: its parent says that it is one. */
-static enum status walk(const struct node_store *store, struct node *n,
-			bool (*visit)(void *ctx, const struct hash *node), void *ctx,
-			struct err *err)
+/* ---- walks ---- */
+
+struct walk {
+	const struct node_store *store;
+	bool (*visit)(void *ctx, const struct hash *node);
+	/* NULL: then a leaf is visited without being read, its parent says that it
+	 * is one. */
+	enum status (*entry)(void *ctx, const struct tree_entry *entry, struct err *err);
+	void *ctx;
+};
+
+static enum status walk_leaf(const struct walk *w, const struct node *n, struct err *err)
 {
-	for (size_t i = 0; n->level && i < n->n; i++) {
+	enum status st = ST_OK;
+
+	for (size_t i = 0; w->entry && st == ST_OK && i < n->n; i++) {
+		const struct tree_entry entry = {
+			.key = n->items[i].key,
+			.key_len = n->items[i].key_len,
+			.value = n->items[i].value,
+			.value_len = n->items[i].value_len,
+		};
+
+		st = w->entry(w->ctx, &entry, err);
+	}
+	return st;
+}
+
+static enum status walk_node(const struct walk *w, const struct node *n, struct err *err)
+{
+	if (n->level == 0)
+		return walk_leaf(w, n, err);
+	for (size_t i = 0; i < n->n; i++) {
 		AUTO(node_unrefp) struct node *child = NULL;
 		enum status st;
 
-		if (!visit(ctx, &n->items[i].child) || n->level == 1)
+		if (!w->visit(w->ctx, &n->items[i].child) || (n->level == 1 && !w->entry))
 			continue;
-		st = node_read_child(store, n, i, &child, err);
+		st = node_read_child(w->store, n, i, &child, err);
 		if (st == ST_OK)
-			st = walk(store, child, visit, ctx, err);
+			st = walk_node(w, child, err);
 		if (st != ST_OK)
 			return st;
 	}
 	return ST_OK;
 }
 
-enum status tree_walk_nodes(const struct node_store *store, const struct hash *root,
-			    bool (*visit)(void *ctx, const struct hash *node), void *ctx,
-			    struct err *err)
+enum status tree_walk(const struct node_store *store, const struct hash *root,
+		      bool (*visit)(void *ctx, const struct hash *node),
+		      enum status (*entry)(void *ctx, const struct tree_entry *entry,
+					   struct err *err),
+		      void *ctx, struct err *err)
 {
+	const struct walk w = {.store = store, .visit = visit, .entry = entry, .ctx = ctx};
 	AUTO(node_unrefp) struct node *n = NULL;
 	enum status st;
 
 	if (hash_is_zero(root) || !visit(ctx, root))
 		return ST_OK;
 	st = node_read(store, root, &n, err);
-	return st == ST_OK ? walk(store, n, visit, ctx, err) : st;
+	return st == ST_OK ? walk_node(&w, n, err) : st;
+}
+
+enum status tree_walk_nodes(const struct node_store *store, const struct hash *root,
+			    bool (*visit)(void *ctx, const struct hash *node), void *ctx,
+			    struct err *err)
+{
+	return tree_walk(store, root, visit, NULL, ctx, err);
 }
