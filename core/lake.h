@@ -583,10 +583,10 @@ struct lake_gc_options {
 	 * for heads and tagged commits; 0: none. */
 	int64_t history_retain_ms;
 	/* Entries of the reflog that are older keep nothing and are dropped, but for
-	 * the newest of each ref that exists. */
+	 * the newest of each ref that exists; 0: all are. */
 	int64_t reflog_retain_ms;
 	/* Commits younger than this are kept, whether anything names them or not:
-	 * what is prepared, held, or in work. */
+	 * what is prepared, held, or in work. 0: none is. */
 	int64_t grace_ms;
 	/* Called often; false ends gc with ST_INTERRUPTED. NULL: it goes on.
 	 * Through a socket it is not called. */

@@ -191,7 +191,8 @@ static enum status mark_refs(struct gc *gc, enum lake_ref_kind kind, struct err 
 
 bool gc_reflog_old(const struct gc *gc, const struct lake_reflog_entry *entry)
 {
-	return entry->time_ms < gc->now_ms - gc->options->reflog_retain_ms;
+	return gc->options->reflog_retain_ms == 0 ||
+	       entry->time_ms < gc->now_ms - gc->options->reflog_retain_ms;
 }
 
 /* Where an entry leads to may be gone: by a run with less patience. */
