@@ -107,7 +107,8 @@ static enum status collect(struct embedded *e, const struct lake_gc_options *opt
 	int64_t shown_ms = options->history_retain_ms > options->grace_ms
 				   ? options->history_retain_ms
 				   : options->grace_ms;
-	AUTO(gc_release) struct gc gc = {
+	AUTO(gc_release)
+	struct gc gc = {
 		.e = e,
 		.options = options,
 		.now_ms = now_ms,

@@ -129,8 +129,8 @@ static enum status free_file(struct gc *gc, const struct garbage *g, struct err 
 {
 	struct embedded *e = gc->e;
 	AUTO(freep) char *path = embedded_blob_path(e, &g->hash);
-	AUTO(freep) char *temp = xasprintf("%s/tmp/" TEMP_PREFIX "%s", e->root,
-					   strrchr(path, '/') + 1);
+	AUTO(freep)
+	char *temp = xasprintf("%s/tmp/" TEMP_PREFIX "%s", e->root, strrchr(path, '/') + 1);
 	int64_t start_us = e->clock->mono_us(e->clock), held_us;
 	bool taken = false;
 	enum status st;

@@ -196,10 +196,8 @@ static enum status sweep_commits(struct gc *gc, struct err *err)
 static enum status sweep_nodes(struct gc *gc, struct err *err)
 {
 	AUTO(db_iter_freep) struct db_iter *it = iterate(gc, 'n');
-	struct batch batch = {.gc = gc,
-			      .kind = 'n',
-			      .kill_point = "gc.sweep.nodes",
-			      .count = &gc->report.nodes};
+	struct batch batch = {
+		.gc = gc, .kind = 'n', .kill_point = "gc.sweep.nodes", .count = &gc->report.nodes};
 	struct garbage g = {.expired = false};
 	enum status st;
 
@@ -218,10 +216,8 @@ static enum status sweep_nodes(struct gc *gc, struct err *err)
 static enum status sweep_small(struct gc *gc, struct err *err)
 {
 	AUTO(db_iter_freep) struct db_iter *it = iterate(gc, 'b');
-	struct batch batch = {.gc = gc,
-			      .kind = 'b',
-			      .kill_point = "gc.sweep.small",
-			      .count = &gc->report.small};
+	struct batch batch = {
+		.gc = gc, .kind = 'b', .kill_point = "gc.sweep.small", .count = &gc->report.small};
 	struct garbage g;
 	enum status st;
 

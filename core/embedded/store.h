@@ -171,11 +171,10 @@ void embedded_reflog_add(struct db_batch *batch, const struct lake_reflog_entry 
 void embedded_reflog_remove(struct db_batch *batch, const char *name, uint64_t sequence);
 /* Newest first; each() borrows the entry, and its first status but ST_OK ends it
  * and is returned. */
-MUST_CHECK enum status
-embedded_reflog_each(struct embedded *e,
-		     enum status (*each)(void *ctx, const struct lake_reflog_entry *entry,
-					 struct err *err),
-		     void *ctx, struct err *err);
+MUST_CHECK enum status embedded_reflog_each(
+	struct embedded *e,
+	enum status (*each)(void *ctx, const struct lake_reflog_entry *entry, struct err *err),
+	void *ctx, struct err *err);
 MUST_CHECK enum status embedded_reflog_read(struct lake *lake, const char *name, size_t limit,
 					    struct lake_reflog *out, struct err *err);
 

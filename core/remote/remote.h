@@ -100,6 +100,11 @@ enum status remote_fsck(struct lake *lake, bool quick, struct lake_fsck_report *
 enum status remote_progress(struct lake *lake, struct lake_progress *out, struct err *err);
 enum status remote_free_bytes(struct lake *lake, uint64_t *out, struct err *err);
 
+enum status remote_gc(struct lake *lake, const struct lake_gc_options *options,
+		      struct lake_gc_report *out, struct err *err);
+enum status remote_check_expired(struct lake *lake, const struct lake_id *shown,
+				 const struct lake_id *wanted, struct err *err);
+
 enum status remote_upload_open(struct lake *lake, struct lake_upload **out, struct err *err);
 enum status remote_upload_room(struct lake_upload *up, size_t min, struct err *err);
 enum status remote_upload_finish(struct lake_upload *up, struct err *err);

@@ -30,6 +30,7 @@ extern const struct operation serve_read_operations[];
 extern const struct operation serve_write_operations[];
 extern const struct operation serve_upload_operations[];
 extern const struct operation serve_check_operations[];
+extern const struct operation serve_gc_operations[];
 
 /* Arguments of the query: ST_USAGE where absent or malformed. The text lives
  * as long as the request. */

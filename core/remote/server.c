@@ -173,9 +173,9 @@ static const struct operation *find_in(const struct operation *list, const char 
 
 static const struct operation *find_operation(const struct http_exchange *x)
 {
-	const struct operation *const tables[] = {own_operations, serve_read_operations,
+	const struct operation *const tables[] = {own_operations,         serve_read_operations,
 						  serve_write_operations, serve_upload_operations,
-						  serve_check_operations};
+						  serve_check_operations, serve_gc_operations};
 	const char *path = http_path(x);
 
 	if (strncmp(path, "/v1/", 4) != 0)
@@ -214,6 +214,7 @@ static unsigned http_code(enum status st)
 {
 	switch (st) {
 	case ST_NOT_FOUND:
+	case ST_EXPIRED:
 		return 404;
 	case ST_CONFLICT:
 	case ST_EXISTS:

@@ -64,6 +64,9 @@ MUST_CHECK bool wire_get_ids(const json_t *object, const char *name, struct lake
 /* Fills err and returns the status that wire_error() was made of. */
 enum status wire_get_error(const json_t *object, struct err *err);
 
+json_t *wire_gc_report(const struct lake_gc_report *report);
+MUST_CHECK bool wire_get_gc_report(const json_t *object, struct lake_gc_report *out);
+
 const char *wire_kind_name(enum lake_ref_kind kind);
 MUST_CHECK bool wire_kind_by_name(const char *name, enum lake_ref_kind *out);
 

@@ -69,9 +69,8 @@ static const struct lake_gc_options defaults = {.reflog_retain_ms = LAKE_GC_REFL
 						.grace_ms = LAKE_GC_GRACE_MS};
 /* Nothing but refs, staged changes and what is in use. */
 static const struct lake_gc_options strict = {.reflog_retain_ms = 0};
-static const struct lake_gc_options retain_7 = {.history_retain_ms = 7 * DAY_MS,
-						.reflog_retain_ms = DAY_MS,
-						.grace_ms = DAY_MS};
+static const struct lake_gc_options retain_7 = {
+	.history_retain_ms = 7 * DAY_MS, .reflog_retain_ms = DAY_MS, .grace_ms = DAY_MS};
 
 static struct lake_gc_report collect(const struct lake_gc_options *options)
 {
@@ -625,7 +624,8 @@ static void nothing_brings_expired_objects_back(void **state)
 	MUST(lake_check_expired(lake, &old, &head, &err));
 	MUST(lake_check_expired(lake, &none, &head, &err));
 	MUST_SAY(ST_EXPIRED, "'f'",
-		 lake_revert_prepare(lake, &head, &change, 1, "r", &id, NULL, &err));
+		 lake_revert_prepare(lake, &head, &(struct lake_revert){.commits = &change, .n = 1},
+				     &id, NULL, &err));
 	MUST(lake_txn_begin(lake, &head, &txn, &err));
 	MUST(lake_txn_graft(txn, &old, "f", &err));
 	MUST_BE(ST_EXPIRED, lake_txn_prepare(txn, &id, &err));
@@ -677,8 +677,8 @@ static void stored_again_while_it_expires(void **state)
 	garbage = commit_noise("main", "f", LARGE, 1);
 	commit_noise("main", "f", LARGE, 2);
 	pass_days(30);
-	assert_int_equal(
-		collect_with(&retain_7, "gc.sweep.expired", stores_old_content).expired, 0);
+	assert_int_equal(collect_with(&retain_7, "gc.sweep.expired", stores_old_content).expired,
+			 0);
 	MUST(read_at(&garbage, "f", &err));
 	assert_int_equal(check_model(&retain_7).marks, 0);
 	everything_is_whole();
@@ -733,7 +733,9 @@ static void random_step(struct rng *r)
 	}
 	case 5:
 		if (rng_below(r, 2))
-			(void)!lake_revert_prepare(lake, &head, &head, 1, "r", &id, NULL, NULL);
+			(void)!lake_revert_prepare(lake, &head,
+						   &(struct lake_revert){.commits = &head, .n = 1},
+						   &id, NULL, NULL);
 		else if (strcmp(branch, "main") != 0)
 			(void)!lake_branch_reset(lake, branch, &head, NULL);
 		break;

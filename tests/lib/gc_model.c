@@ -284,8 +284,8 @@ static void compare(struct model *m, struct gc_model_count *out)
 			fail_msg("the lake still has %c %02x%02x..., which nothing keeps", t->kind,
 				 t->hash[0], t->hash[1]);
 		if (t->kind == 'x' && !names_have(&m->expired, 'b', t->hash) &&
-		    !names_have(&m->expired, 'f', t->hash) &&
-		    !names_have(&m->kept, 'b', t->hash) && !names_have(&m->kept, 'f', t->hash))
+		    !names_have(&m->expired, 'f', t->hash) && !names_have(&m->kept, 'b', t->hash) &&
+		    !names_have(&m->kept, 'f', t->hash))
 			fail_msg("a mark is about an object that nothing names");
 	}
 	for (size_t i = 0; i < m->expired.n; i++) {
