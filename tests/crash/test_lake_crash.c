@@ -28,6 +28,7 @@
 #include "core/lake.h"
 #include "core/model/hash.h"
 #include "tests/lib/child.h"
+#include "tests/lib/gc_model.h"
 #include "tests/lib/lake_state.h"
 #include "tests/lib/tempdir.h"
 
@@ -306,10 +307,79 @@ static enum status step_delete(struct script *s)
 	return st == ST_OK ? lake_refs_move(s->lake, &move, 1, "deleted", &s->err) : st;
 }
 
+/* One large object on a branch, and a small one. */
+static enum status commit_two(struct script *s, const char *branch, const char *path, unsigned seed)
+{
+	AUTO(lake_txn_freep) struct lake_txn *txn = NULL;
+	AUTO(freep) char *small = xasprintf("%s.small", path);
+	struct lake_id head, id;
+	enum status st = lake_resolve(s->lake, branch, &head, &s->err);
+
+	if (st == ST_OK)
+		st = lake_txn_begin(s->lake, &head, &txn, &s->err);
+	if (st == ST_OK)
+		st = put(s, txn, path, 30000, seed);
+	if (st == ST_OK)
+		st = put(s, txn, small, 30, seed + 1);
+	return st == ST_OK ? lake_txn_commit(txn, branch, &head, "two", &id, &s->err) : st;
+}
+
+static enum status move_orphan(struct script *s, const char *from, const char *to)
+{
+	struct lake_move move = {.kind = LAKE_BRANCH, .name = "orphan"};
+	enum status st = from ? lake_resolve(s->lake, from, &move.expected, &s->err) : ST_OK;
+
+	if (st == ST_OK && to)
+		st = lake_resolve(s->lake, to, &move.to, &s->err);
+	return st == ST_OK ? lake_refs_move(s->lake, &move, 1, "orphan", &s->err) : st;
+}
+
+static enum status step_orphan(struct script *s)
+{
+	return move_orphan(s, NULL, "main");
+}
+
+static enum status step_orphan_commit(struct script *s)
+{
+	return commit_two(s, "orphan", "o", 20);
+}
+
+static enum status step_orphan_gone(struct script *s)
+{
+	return move_orphan(s, "orphan", NULL);
+}
+
+static enum status step_history(struct script *s)
+{
+	return commit_two(s, "main", "h", 30);
+}
+
+static enum status step_history_over(struct script *s)
+{
+	return commit_two(s, "main", "h", 40);
+}
+
+/* Frees what the orphan held, and what h was. */
+static const struct lake_gc_options gc_options = {.history_retain_ms = 1};
+
+static enum status step_gc(struct script *s)
+{
+	struct lake_gc_report report;
+	enum status st = lake_gc(s->lake, &gc_options, &report, &s->err);
+
+	if (st == ST_OK && (report.expired < 2 || report.commits.freed < 1))
+		return err_set(&s->err, ST_FAILED, "gc freed too little");
+	return st;
+}
+
 static enum status (*const steps[])(struct script *s) = {
-	step_open,        step_commit,       step_branches,     step_stage_small, step_stage_large,
-	step_stage_equal, step_stage_remove, step_stage_commit, step_merge,       step_protect,
-	step_revert,      step_stage_again,  step_delete,
+	step_open,         step_commit,       step_branches,
+	step_stage_small,  step_stage_large,  step_stage_equal,
+	step_stage_remove, step_stage_commit, step_merge,
+	step_protect,      step_revert,       step_stage_again,
+	step_delete,       step_orphan,       step_orphan_commit,
+	step_orphan_gone,  step_history,      step_history_over,
+	step_gc,
 };
 
 /* ---- children ---- */
@@ -478,6 +548,19 @@ static void check_state(const char *dir, const char *progress, const char *what)
 			 states[step].data);
 }
 
+/* gc after a crash keeps and frees what it would have. */
+static void check_gc(const char *dir)
+{
+	struct script s = {.dir = dir, .err = ERR_INIT};
+	struct lake_gc_report report;
+	struct gc_model_count count;
+
+	assert_int_equal(step_open(&s), ST_OK);
+	assert_int_equal(lake_gc(s.lake, &gc_options, &report, &s.err), ST_OK);
+	lake_close(s.lake);
+	gc_model_check(dir, &gc_options, tick_wall(NULL), &count);
+}
+
 /* The kill points that a whole run passes, in order, with repeats. */
 static void list_points(struct buf *out)
 {
@@ -491,6 +574,19 @@ static void list_points(struct buf *out)
 	assert_int_equal(file_read(trace, 1 << 20, out, NULL), ST_OK);
 }
 
+static void passes_every_step_of_gc(const char *trace)
+{
+	static const char *const points[] = {
+		"gc.mark.begin",   "gc.mark.roots",   "gc.mark.end",    "gc.sweep.commits",
+		"gc.sweep.reflog", "gc.sweep.nodes",  "gc.sweep.small", "gc.sweep.expired",
+		"gc.sweep.rename", "gc.sweep.unlink", "gc.end",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(points); i++)
+		if (!strstr(trace, points[i]))
+			fail_msg("%s is not passed", points[i]);
+}
+
 static void survives_a_kill_at_every_point(void **state)
 {
 	AUTO(buf_release) struct buf trace = BUF_INIT;
@@ -500,6 +596,7 @@ static void survives_a_kill_at_every_point(void **state)
 
 	(void)state;
 	list_points(&trace);
+	passes_every_step_of_gc(buf_str(&trace));
 	for (char *name = strtok_r(trace.data, "\n", &save); name;
 	     name = strtok_r(NULL, "\n", &save)) {
 		AUTO(tempdir_remove) char *dir = tempdir_new();
@@ -518,8 +615,9 @@ static void survives_a_kill_at_every_point(void **state)
 		if (!WIFSIGNALED(rc) || WTERMSIG(rc) != SIGKILL)
 			fail_msg("%s: was not killed (%x)", env, rc);
 		check_state(lake, progress, env);
+		check_gc(lake);
 	}
-	assert_true(n_seen > 60);
+	assert_true(n_seen > 120);
 }
 
 /* Every call fails once, with two reasons. The step reports it, or the process
