@@ -15,6 +15,7 @@ enum status gc_goes_on(struct gc *gc, struct err *err)
 	const struct lake_gc_progress progress = {.step = gc->step, .done = gc->done};
 
 	atomic_store(&gc->e->maintained.objects, gc->done_before + gc->done);
+	atomic_store(&gc->e->maintained.bytes, gc->report.object_bytes);
 	if (!atomic_load(&gc->e->closing) &&
 	    (!gc->options->progress || gc->options->progress(gc->options->ctx, &progress)))
 		return ST_OK;
