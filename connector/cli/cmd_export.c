@@ -71,9 +71,13 @@ static enum status export_one(struct export *x, const char *path, struct err *er
 	if (fd < 0)
 		return err_errno(err, errno, "cannot create %s", target);
 	st = lake_object_copy(object, fd, err);
+	if (st != ST_OK) {
+		unlink(target); /* part of a file is none */
+		return err_wrap(err, st, "'%s'", path);
+	}
 	x->files++;
 	x->bytes += lake_object_size(object);
-	return st;
+	return ST_OK;
 }
 
 static enum status export_all(struct export *x, const char *prefix, struct err *err)

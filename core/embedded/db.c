@@ -38,11 +38,14 @@ static enum status db_error(char *text, const char *what, struct err *err)
 
 	if (strstr(text, "No space") || strstr(text, "Disk quota"))
 		st = err_set(err, ST_NO_SPACE, "%s: %s", what, text);
+	else if (strstr(text, "Corruption") || strstr(text, "checksum") ||
+		 strstr(text, "CURRENT") || strstr(text, "No such file"))
+		st = err_set(err, ST_DAMAGED,
+			     "%s: %s; `tidemark fsck` says what is damaged, and `tidemark fsck "
+			     "--repair` what it would drop to mend it",
+			     what, text);
 	else if (strstr(text, "lock ") || strstr(text, "LOCK"))
 		st = err_set(err, ST_BUSY, "%s: %s", what, text);
-	else if (strstr(text, "Corruption") || strstr(text, "checksum") || strstr(text, "CURRENT"))
-		st = err_set(err, ST_DAMAGED, "%s: %s; `tidemark fsck` says what can be mended",
-			     what, text);
 	else
 		st = err_set(err, ST_IO, "%s: %s", what, text);
 	rocksdb_free(text);
@@ -85,6 +88,26 @@ static rocksdb_options_t *options_new(bool create)
 	return o;
 }
 
+/* What the C interface has no function for. A log that has been followed by
+ * another is recorded in the manifest: one that is gone, or shorter than what
+ * was synced, refuses to open. (The newest is not recorded; sequence.h finds
+ * that.) */
+static rocksdb_options_t *with_tracked_logs(rocksdb_options_t *o)
+{
+	rocksdb_options_t *tracked = rocksdb_options_create();
+	char *text = NULL;
+
+	rocksdb_get_options_from_string(o, "track_and_verify_wals_in_manifest=true", tracked,
+					&text);
+	if (text) { /* a library that does not know it any more */
+		rocksdb_free(text);
+		rocksdb_options_destroy(tracked);
+		return o;
+	}
+	rocksdb_options_destroy(o);
+	return tracked;
+}
+
 /* Every open begins a log file, and RocksDB forgets to delete those that
  * nothing was written to: commands that only read would fill the folder. */
 static void drop_empty_logs(const char *path)
@@ -108,7 +131,7 @@ static void drop_empty_logs(const char *path)
 enum status db_open(const char *path, bool create, struct db **out, struct err *err)
 {
 	AUTO(freep) char *what = xasprintf("cannot open the lake's metadata %s", path);
-	rocksdb_options_t *options = options_new(create);
+	rocksdb_options_t *options = with_tracked_logs(options_new(create));
 	char *text = NULL;
 	rocksdb_t *handle;
 	struct db *db;

@@ -18,6 +18,7 @@ static void embedded_close(struct lake *lake)
 	db_close(e->db);
 	sequence_close(&e->file);
 	node_cache_free(e->cache);
+	verified_free(e->verified);
 	space_release(&e->space);
 	pthread_mutex_destroy(&e->moves);
 	pthread_mutex_destroy(&e->maintenance);
@@ -95,6 +96,7 @@ static struct embedded *embedded_new(const char *root, const struct lake_options
 	e->lock_fd = -1;
 	e->file.fd = -1;
 	e->cache = node_cache_new(NODE_CACHE_BYTES);
+	e->verified = verified_new();
 	space_init(&e->space, root, options->reserve_bytes, options->clock);
 	pthread_mutex_init(&e->moves, NULL);
 	pthread_mutex_init(&e->maintenance, NULL);

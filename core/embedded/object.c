@@ -1,6 +1,13 @@
-/* Reading objects' bytes. What is read from the beginning to the end is hashed
- * on the way and compared with its name; copies in the kernel are not (fsck
- * does that). */
+/* Reading objects' bytes, of which none that are damaged are taken for good:
+ *
+ * - small objects are hashed when they are opened;
+ * - a file that is read from the beginning to the end is hashed on the way, and
+ *   its last read fails where it is not what its name says;
+ * - before any other read, and before a copy in the kernel, the whole file is
+ *   hashed, once for as long as the lake is open (verified.h).
+ *
+ * So only a reader that begins at the beginning and gives up before the end has
+ * bytes of which nobody has said anything. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -13,6 +20,7 @@
 #include "core/embedded/store.h"
 
 #define COPY_STEP_BYTES (1u << 30)
+#define VERIFY_STEP_BYTES (1u << 20)
 
 struct object {
 	struct lake_object base;
@@ -20,7 +28,9 @@ struct object {
 	int fd; /* -1: in small */
 	struct buf small;
 	char *path; /* of the file, for messages */
-	struct hasher *hasher; /* of the first `hashed` bytes; NULL: given up */
+	struct stat file; /* as it was opened */
+	bool good; /* it has been hashed whole */
+	struct hasher *hasher; /* of the first `hashed` bytes; NULL: not begun */
 	uint64_t hashed;
 };
 
@@ -74,16 +84,14 @@ static enum status open_small(struct embedded *e, struct object *o, struct err *
 
 static enum status open_file(struct embedded *e, struct object *o, struct err *err)
 {
-	struct stat st;
-
 	o->fd = open(o->path, O_RDONLY | O_CLOEXEC);
 	if (o->fd < 0 && errno == ENOENT)
 		return absent(e, o, err);
-	if (o->fd < 0 || fstat(o->fd, &st) < 0)
+	if (o->fd < 0 || fstat(o->fd, &o->file) < 0)
 		return err_errno(err, errno, "cannot open %s", o->path);
-	if ((uint64_t)st.st_size != o->base.size)
+	if ((uint64_t)o->file.st_size != o->base.size)
 		return damaged(o, err);
-	o->hasher = hasher_new();
+	o->good = verified_has(e->verified, &o->blob, &o->file);
 	return ST_OK;
 }
 
@@ -134,26 +142,45 @@ enum status embedded_object_open(struct lake *lake, const struct lake_id *commit
 	return ST_OK;
 }
 
-/* A read that goes on where the last one ended is hashed; at the end it must
- * come out. Any other order gives it up. */
-static enum status check(struct object *o, uint64_t offset, const void *data, size_t n,
-			 struct err *err)
+static enum status judge(struct object *o, struct err *err)
 {
 	struct hash found;
 
-	if (!o->hasher)
-		return ST_OK;
-	if (offset == o->hashed) {
-		hasher_add(o->hasher, data, n);
-		o->hashed += n;
-		if (o->hashed < o->base.size)
-			return ST_OK;
-		hasher_finish(o->hasher, &found);
-	}
+	hasher_finish(o->hasher, &found);
 	hasher_free(MOVE(o->hasher));
-	if (o->hashed == o->base.size && !hash_equal(&found, &o->blob))
+	if (!hash_equal(&found, &o->blob))
 		return damaged(o, err);
+	verified_add(embedded_of(o->base.lake)->verified, &o->blob, &o->file);
+	o->good = true;
 	return ST_OK;
+}
+
+/* A read that went on where the last one ended. */
+static enum status add_read(struct object *o, const void *data, size_t n, struct err *err)
+{
+	if (!o->hasher)
+		o->hasher = hasher_new();
+	hasher_add(o->hasher, data, n);
+	o->hashed += n;
+	return o->hashed < o->base.size ? ST_OK : judge(o, err);
+}
+
+/* Hashes what is left of the file to be hashed. */
+static enum status verify(struct object *o, struct err *err)
+{
+	AUTO(freep) char *data = xmalloc(VERIFY_STEP_BYTES);
+	enum status st = ST_OK;
+
+	while (st == ST_OK && !o->good) {
+		size_t n = 0;
+
+		st = fd_pread_all(o->fd, data, VERIFY_STEP_BYTES, o->hashed, &n, o->path, err);
+		if (st == ST_OK && n == 0)
+			st = damaged(o, err);
+		if (st == ST_OK)
+			st = add_read(o, data, n, err);
+	}
+	return st;
 }
 
 enum status embedded_object_read(struct lake_object *object, uint64_t offset, void *data,
@@ -161,6 +188,7 @@ enum status embedded_object_read(struct lake_object *object, uint64_t offset, vo
 {
 	struct object *o = (struct object *)object;
 	uint64_t left = offset < object->size ? object->size - offset : 0;
+	bool in_order;
 	size_t n = 0;
 	enum status st;
 
@@ -172,11 +200,14 @@ enum status embedded_object_read(struct lake_object *object, uint64_t offset, vo
 		*n_out = len;
 		return ST_OK;
 	}
-	st = fd_pread_all(o->fd, data, len, offset, &n, o->path, err);
+	in_order = offset == o->hashed;
+	st = o->good || in_order ? ST_OK : verify(o, err);
+	if (st == ST_OK)
+		st = fd_pread_all(o->fd, data, len, offset, &n, o->path, err);
 	if (st == ST_OK && n < len)
 		st = damaged(o, err);
-	if (st == ST_OK)
-		st = check(o, offset, data, n, err);
+	if (st == ST_OK && !o->good)
+		st = add_read(o, data, n, err);
 	if (st == ST_OK)
 		*n_out = n;
 	return st;
@@ -222,7 +253,10 @@ enum status embedded_object_copy(struct lake_object *object, int fd, struct err 
 
 	if (o->fd < 0)
 		return fd_write_all(fd, o->small.data, o->small.len, "the copy of an object", err);
-	st = copy_in_kernel(o, fd, &offset, err);
+	/* Read first, so that the copy is of pages that have been seen. */
+	st = verify(o, err);
+	if (st == ST_OK)
+		st = copy_in_kernel(o, fd, &offset, err);
 	data = xmalloc(step);
 	while (st == ST_OK && (uint64_t)offset < object->size) {
 		size_t n = 0;

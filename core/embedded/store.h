@@ -11,6 +11,7 @@
 #include "core/embedded/node_cache.h"
 #include "core/embedded/sequence.h"
 #include "core/embedded/space.h"
+#include "core/embedded/verified.h"
 #include "core/lake_backend.h"
 #include "core/model/entry.h"
 #include "core/model/tree.h"
@@ -32,6 +33,7 @@ struct embedded {
 	int lock_fd;
 	struct db *db;
 	struct node_cache *cache;
+	struct verified *verified;
 	struct space space;
 
 	/* Makes reading refs and writing what depends on them one step. Held over
