@@ -19,9 +19,12 @@
 /* kTolerateCorruptedTailRecords: a record that a crash has torn at the end of
  * the log is dropped, as it must be after every kill; anything wrong before
  * that refuses to open. kAbsoluteConsistency would refuse a torn tail too,
- * that is, most crashes; the default (point in time) drops synced writes in
- * silence. A log that was cut at a record's edge is found by sequence.h. */
+ * that is, most crashes. A log that was cut at a record's edge is found by
+ * sequence.h. */
 #define WAL_RECOVERY_STRICT 0
+/* kPointInTimeRecovery, RocksDB's default: alone it drops synced writes behind a
+ * flipped bit in silence. */
+#define WAL_RECOVERY_PREFIX 2
 
 struct db {
 	rocksdb_t *handle;
@@ -60,7 +63,7 @@ _Noreturn static void die(char *text)
 	_exit(status_exit_code(strstr(text, "No space") ? ST_NO_SPACE : ST_IO));
 }
 
-static rocksdb_options_t *options_new(bool create)
+static rocksdb_options_t *options_new(bool create, enum db_recovery recovery)
 {
 	rocksdb_options_t *o = rocksdb_options_create();
 	rocksdb_block_based_table_options_t *table = rocksdb_block_based_options_create();
@@ -77,7 +80,8 @@ static rocksdb_options_t *options_new(bool create)
 
 	rocksdb_options_set_create_if_missing(o, create);
 	rocksdb_options_set_paranoid_checks(o, 1);
-	rocksdb_options_set_wal_recovery_mode(o, WAL_RECOVERY_STRICT);
+	rocksdb_options_set_wal_recovery_mode(o, recovery == DB_WHOLE_LOG ? WAL_RECOVERY_STRICT
+									  : WAL_RECOVERY_PREFIX);
 	rocksdb_options_set_compression(o, rocksdb_lz4_compression);
 	rocksdb_options_set_write_buffer_size(o, WRITE_BUFFER_BYTES);
 	rocksdb_options_set_max_open_files(o, -1);
@@ -128,10 +132,11 @@ static void drop_empty_logs(const char *path)
 		closedir(dir);
 }
 
-enum status db_open(const char *path, bool create, struct db **out, struct err *err)
+enum status db_open(const char *path, bool create, enum db_recovery recovery, struct db **out,
+		    struct err *err)
 {
 	AUTO(freep) char *what = xasprintf("cannot open the lake's metadata %s", path);
-	rocksdb_options_t *options = with_tracked_logs(options_new(create));
+	rocksdb_options_t *options = with_tracked_logs(options_new(create, recovery));
 	char *text = NULL;
 	rocksdb_t *handle;
 	struct db *db;
@@ -151,6 +156,32 @@ enum status db_open(const char *path, bool create, struct db **out, struct err *
 	db->synced = rocksdb_writeoptions_create();
 	rocksdb_writeoptions_set_sync(db->synced, 1);
 	*out = db;
+	return ST_OK;
+}
+
+enum status db_peek(const char *path, const struct buf *key, struct buf *out, struct err *err)
+{
+	AUTO(freep) char *what = xasprintf("cannot read the lake's metadata %s", path);
+	rocksdb_options_t *options = options_new(false, DB_LOG_PREFIX);
+	char *text = NULL;
+	rocksdb_t *handle = rocksdb_open_for_read_only(options, path, 0, &text);
+	rocksdb_readoptions_t *read;
+	size_t len = 0;
+	char *value;
+
+	rocksdb_options_destroy(options);
+	if (text)
+		return db_error(text, what, err);
+	read = rocksdb_readoptions_create();
+	value = rocksdb_get(handle, read, key->data, key->len, &len, &text);
+	rocksdb_readoptions_destroy(read);
+	rocksdb_close(handle);
+	if (text)
+		return db_error(text, what, err);
+	if (!value)
+		return err_set(err, ST_NOT_FOUND, "not in the lake's metadata");
+	buf_add(out, value, len);
+	rocksdb_free(value);
 	return ST_OK;
 }
 

@@ -13,8 +13,22 @@
 #include "core/base/err.h"
 
 struct db;
+/* What an open does with damage in the log. */
+enum db_recovery {
+	/* A torn record at the end is dropped; any other damage refuses to open. */
+	DB_WHOLE_LOG,
+	/* What comes before the first damage is kept. Only for who knows that nothing
+	 * behind it counts: this changes the files, and the rest is gone. */
+	DB_LOG_PREFIX,
+};
+
 /* path: a folder. ST_DAMAGED, with the remedy, where RocksDB refuses it. */
-MUST_CHECK enum status db_open(const char *path, bool create, struct db **out, struct err *err);
+MUST_CHECK enum status db_open(const char *path, bool create, enum db_recovery recovery,
+			       struct db **out, struct err *err);
+/* Appends the value that an open with DB_LOG_PREFIX would find, and changes
+ * nothing. ST_NOT_FOUND; ST_DAMAGED where that open would be refused too. */
+MUST_CHECK enum status db_peek(const char *path, const struct buf *key, struct buf *out,
+			       struct err *err);
 void db_close(struct db *db);
 AUTO_DESTRUCTOR(struct db, db_close)
 

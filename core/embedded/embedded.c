@@ -6,6 +6,7 @@
 
 #include "core/base/file.h"
 #include "core/base/killpoint.h"
+#include "core/base/log.h"
 #include "core/embedded/folder.h"
 #include "core/embedded/store.h"
 
@@ -104,22 +105,11 @@ static struct embedded *embedded_new(const char *root, const struct lake_options
 	return e;
 }
 
-static enum status read_sequence(struct embedded *e, uint64_t *out, struct err *err)
+static enum status sequence_of(const struct embedded *e, const struct buf *value, uint64_t *out,
+			       struct err *err)
 {
-	AUTO(buf_release) struct buf key = BUF_INIT;
-	AUTO(buf_release) struct buf value = BUF_INIT;
-	struct bytes in;
-	enum status st;
+	struct bytes in = bytes_of(value->data, value->len);
 
-	key_sequence(&key);
-	st = db_get(e->db, &key, &value, err);
-	if (st == ST_NOT_FOUND) {
-		*out = 0;
-		return ST_OK;
-	}
-	if (st != ST_OK)
-		return st;
-	in = bytes_of(value.data, value.len);
 	return bytes_be64(&in, out)
 		       ? ST_OK
 		       : err_set(err, ST_DAMAGED, "the lake's sequence number in %s cannot be read",
@@ -127,14 +117,17 @@ static enum status read_sequence(struct embedded *e, uint64_t *out, struct err *
 }
 
 /* Compares the log with the number that is kept outside it. */
-static enum status check_sequence(struct embedded *e, bool create, struct err *err)
+static enum status check_sequence(struct embedded *e, uint64_t kept, struct err *err)
 {
-	uint64_t kept = 0;
-	enum status st = sequence_open(e->root, create, &e->file, &kept, err);
+	AUTO(buf_release) struct buf key = BUF_INIT;
+	AUTO(buf_release) struct buf value = BUF_INIT;
+	enum status st;
 
+	key_sequence(&key);
+	st = db_get(e->db, &key, &value, err);
 	if (st == ST_OK)
-		st = read_sequence(e, &e->sequence, err);
-	if (st != ST_OK)
+		st = sequence_of(e, &value, &e->sequence, err);
+	if (st != ST_OK && st != ST_NOT_FOUND) /* not found: nothing was written yet */
 		return st;
 	if (kept > e->sequence)
 		return err_set(err, ST_DAMAGED,
@@ -143,6 +136,38 @@ static enum status check_sequence(struct embedded *e, bool create, struct err *e
 			       "by `tidemark fsck --repair`",
 			       e->root, (unsigned long long)e->sequence, (unsigned long long)kept);
 	return ST_OK;
+}
+
+/* Does the log hold, before its first damage, every write that was acknowledged?
+ * They are counted outside it after they were synced. */
+static bool holds_all(struct embedded *e, const char *meta, uint64_t kept)
+{
+	AUTO(buf_release) struct buf key = BUF_INIT;
+	AUTO(buf_release) struct buf value = BUF_INIT;
+	struct err err = ERR_INIT;
+	uint64_t n = 0;
+	enum status st;
+
+	key_sequence(&key);
+	st = db_peek(meta, &key, &value, &err);
+	if (st == ST_OK)
+		st = sequence_of(e, &value, &n, &err);
+	return (st == ST_OK || st == ST_NOT_FOUND) && n >= kept;
+}
+
+/* A power loss may leave more behind the last synced write than a torn record:
+ * holes, and what was written later. None of it was acknowledged, so it goes. */
+static enum status open_metadata(struct embedded *e, bool create, uint64_t kept, struct err *err)
+{
+	AUTO(freep) char *meta = xasprintf("%s/meta", e->root);
+	enum status st = db_open(meta, create, DB_WHOLE_LOG, &e->db, err);
+
+	if (st != ST_DAMAGED || !holds_all(e, meta, kept))
+		return st;
+	log_warn("the end of the lake's log is damaged, as after a power loss; every "
+		 "acknowledged write comes before it, and what follows is dropped",
+		 LOG_S("lake", e->root), LOG_S("reason", err->text), LOG_I("writes", kept));
+	return db_open(meta, create, DB_LOG_PREFIX, &e->db, err);
 }
 
 /* The first commit, empty, on `main`, which is protected. */
@@ -195,15 +220,17 @@ static enum status find_expired(struct embedded *e, struct err *err)
 enum status embedded_open(const char *folder, enum embedded_mode mode,
 			  const struct lake_options *options, struct lake **out, struct err *err)
 {
-	AUTO(freep) char *meta = xasprintf("%s/meta", folder);
 	struct embedded *e = embedded_new(folder, options);
 	bool is_new = false;
+	uint64_t kept = 0;
 	enum status st = folder_claim(folder, mode, &e->lock_fd, &is_new, err);
 
 	if (st == ST_OK)
-		st = db_open(meta, is_new, &e->db, err);
+		st = sequence_open(e->root, is_new, &e->file, &kept, err);
 	if (st == ST_OK)
-		st = check_sequence(e, is_new, err);
+		st = open_metadata(e, is_new, kept, err);
+	if (st == ST_OK)
+		st = check_sequence(e, kept, err);
 	if (st == ST_OK && is_new)
 		st = first_commit(e, err);
 	if (st == ST_OK && is_new)

@@ -156,7 +156,7 @@ static void check_metadata(struct fsck *f)
 	struct lake_finding *finding;
 	struct bytes in;
 	uint64_t q = 0;
-	enum status st = db_open(meta, false, &db, &err);
+	enum status st = db_open(meta, false, DB_WHOLE_LOG, &db, &err);
 
 	key_sequence(&key);
 	if (st == ST_OK)
