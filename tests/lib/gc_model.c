@@ -304,7 +304,7 @@ void gc_model_check(const char *dir, const struct lake_gc_options *options, int6
 	struct model m = {.dir = dir, .options = options, .now_ms = now_ms};
 
 	*out = (struct gc_model_count){0};
-	MUST(db_open(meta, false, &m.db, &err));
+	MUST(db_open(meta, false, DB_WHOLE_LOG, &m.db, &err));
 	for (const char *kind = "cnbx"; *kind; kind++)
 		read_keys(&m, *kind);
 	read_files(&m);
