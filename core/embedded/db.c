@@ -162,7 +162,7 @@ enum status db_open(const char *path, bool create, enum db_recovery recovery, st
 enum status db_peek(const char *path, const struct buf *key, struct buf *out, struct err *err)
 {
 	AUTO(freep) char *what = xasprintf("cannot read the lake's metadata %s", path);
-	rocksdb_options_t *options = options_new(false, DB_LOG_PREFIX);
+	rocksdb_options_t *options = with_tracked_logs(options_new(false, DB_LOG_PREFIX));
 	char *text = NULL;
 	rocksdb_t *handle = rocksdb_open_for_read_only(options, path, 0, &text);
 	rocksdb_readoptions_t *read;
