@@ -582,6 +582,9 @@ struct lake_gc_options {
 	/* Frees also objects that only reached commits older than this name, but
 	 * for heads and tagged commits; 0: none. */
 	int64_t history_retain_ms;
+	/* Objects under this prefix stay with their commits all the same; NULL:
+	 * none do. */
+	const char *keep_prefix;
 	/* Entries of the reflog that are older keep nothing and are dropped, but for
 	 * the newest of each ref that exists; 0: all are. */
 	int64_t reflog_retain_ms;

@@ -33,6 +33,7 @@
 	X(reset)                                                                                   \
 	X(reflog)                                                                                  \
 	X(fsck)                                                                                    \
+	X(gc)                                                                                      \
 	X(export)                                                                                  \
 	X(config)                                                                                  \
 	X(version)

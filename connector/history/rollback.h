@@ -53,6 +53,8 @@ struct rollback_plan {
 	struct ranges replay; /* what is read again: [offset of R, offset of head) */
 	size_t files_on_ingest, files_on_target; /* that change; counted up to 100,000 */
 	char *message;
+	/* Open for as long as the plan lives: so gc keeps T and P'. */
+	struct lake_diff *lease;
 };
 
 void rollback_plan_release(struct rollback_plan *plan);
@@ -62,6 +64,8 @@ void rollback_plan_release(struct rollback_plan *plan);
  *           anew; err says what could be done instead.
  * ST_USAGE  a reset would drop commits that are not this connector's; nothing to
  *           undo; a target that is no checkpoint.
+ * ST_EXPIRED gc has freed data that would be shown again (lake.history.retain);
+ *           names the first of them.
  * ST_UNREACHABLE Kafka does not answer. */
 MUST_CHECK enum status rollback_plan_make(const struct line *line,
 					  const struct rollback_request *request,

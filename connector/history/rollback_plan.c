@@ -24,6 +24,8 @@ void rollback_plan_release(struct rollback_plan *plan)
 	ranges_release(&plan->skipped);
 	ranges_release(&plan->replay);
 	losses_release(&plan->losses);
+	if (plan->lease)
+		lake_diff_close(plan->lease);
 	free(plan->mode_note);
 	free(plan->message);
 	*plan = (struct rollback_plan){0};
@@ -402,6 +404,22 @@ static enum status plan_offsets(const struct line *line, const struct rollback_r
 	return st;
 }
 
+/* Whatever would be seen again must still have its data, and keep it. */
+static enum status check_expired(const struct line *line, struct rollback_plan *plan,
+				 struct err *err)
+{
+	const struct lake_id *show = lake_id_is_none(&plan->show) ? &plan->to.id : &plan->show;
+	enum status st = lake_diff_open(line->lake, show, &plan->to.id, "", &plan->lease, err);
+
+	if (st == ST_OK)
+		st = lake_check_expired(line->lake, &plan->head.id, &plan->to.id, err);
+	if (st == ST_OK && !lake_id_is_none(&plan->show))
+		st = lake_check_expired(line->lake, &plan->shown.id, &plan->show, err);
+	if (st == ST_OK && !lake_id_is_none(&plan->reset_to))
+		st = lake_check_expired(line->lake, &plan->target_head, &plan->reset_to, err);
+	return st == ST_EXPIRED ? err_wrap(err, st, "nothing was moved") : st;
+}
+
 static enum status make(const struct line *line, const struct rollback_request *request,
 			struct rollback_plan *plan, struct err *err)
 {
@@ -424,6 +442,8 @@ static enum status make(const struct line *line, const struct rollback_request *
 		st = show_offsets(line, plan, err);
 	if (st == ST_OK)
 		st = look_at_target(line, request, plan, err);
+	if (st == ST_OK)
+		st = check_expired(line, plan, err);
 	if (st == ST_OK)
 		st = plan_offsets(line, request, plan, err);
 	if (st != ST_OK)

@@ -100,6 +100,13 @@ static const struct prop_def defs[] = {
 	{.name = "lake.url", .def = "./lake", .doc = "a folder, or `file:` and a folder"},
 	{.name = "lake.branch", .doc = "the ingest branch; unset: `ingest-<name>`"},
 	{.name = "lake.target", .def = "main", .doc = "the branch that is published to"},
+	{.name = "lake.history.retain",
+	 .type = PROP_DURATION,
+	 .min = 60000,
+	 .max = 100 * MS_MAX,
+	 .doc = "gc frees the data that only untagged commits older than this name (`30d`, `12h`, "
+		"milliseconds); unset: history is kept whole; of several connectors the longest "
+		"counts"},
 	{.name = "path.prefix",
 	 .def = "topics",
 	 .doc = "files lie under `<path.prefix>/<topic>/`; no two connectors may share that"},

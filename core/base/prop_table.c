@@ -110,6 +110,8 @@ static bool number_parse(enum prop_type type, const char *text, int64_t *out)
 
 	if (type == PROP_BYTES)
 		return bytes_parse(text, out);
+	if (type == PROP_DURATION)
+		return duration_parse(text, out);
 	errno = 0;
 	*out = strtoll(text, &end, 10);
 	return end != text && !*end && !errno;
@@ -125,7 +127,9 @@ static enum status check_number(const struct prop_def *def, const char *key, con
 			       def->type == PROP_BYTES
 				       ? "give bytes, or a number with KiB, MiB or GiB"
 			       : def->type == PROP_MS ? "give whole milliseconds"
-						      : "give a whole number");
+			       : def->type == PROP_DURATION
+				       ? "give a duration: 30d, 12h, 90m, 45s, or milliseconds"
+				       : "give a whole number");
 	if (n < def->min || n > def->max)
 		return err_set(err, ST_USAGE, "%s=%s: give a value from %lld to %lld", key, value,
 			       (long long)def->min, (long long)def->max);
@@ -146,6 +150,7 @@ static enum status check_value(const struct prop_def *def, struct prop *item, st
 	case PROP_INT:
 	case PROP_BYTES:
 	case PROP_MS:
+	case PROP_DURATION:
 		return check_number(def, item->key, item->value, err);
 	case PROP_BOOL:
 		if (strcasecmp(item->value, "true") != 0 && strcasecmp(item->value, "false") != 0)
@@ -217,8 +222,10 @@ bool prop_flag(const struct prop_table *table, const struct props *p, const char
 static void type_text(const struct prop_def *def, struct buf *out)
 {
 	static const char *const names[] = {
-		[PROP_STRING] = "text", [PROP_LIST] = "list",       [PROP_INT] = "number",
-		[PROP_BYTES] = "bytes", [PROP_MS] = "milliseconds", [PROP_BOOL] = "true, false",
+		[PROP_STRING] = "text",       [PROP_LIST] = "list",
+		[PROP_INT] = "number",        [PROP_BYTES] = "bytes",
+		[PROP_MS] = "milliseconds",   [PROP_BOOL] = "true, false",
+		[PROP_DURATION] = "duration",
 	};
 
 	if (def->type == PROP_CHOICE) {

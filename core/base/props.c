@@ -1,6 +1,7 @@
 #include "core/base/props.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -283,6 +284,33 @@ bool bytes_parse(const char *text, int64_t *out)
 		if (n > INT64_MAX >> units[i].shift)
 			return false;
 		*out = n << units[i].shift;
+		return true;
+	}
+	return false;
+}
+
+bool duration_parse(const char *text, int64_t *ms_out)
+{
+	static const struct {
+		const char *unit;
+		int64_t ms;
+	} units[] = {{"", 1},        {"ms", 1},       {"s", 1000},          {"m", 60000},
+		     {"h", 3600000}, {"d", 86400000}, {"w", 7LL * 86400000}};
+	char *end;
+	long long n;
+
+	if (!isdigit((unsigned char)*text))
+		return false;
+	errno = 0;
+	n = strtoll(text, &end, 10);
+	while (*end == ' ')
+		end++;
+	for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
+		if (strcasecmp(end, units[i].unit) != 0)
+			continue;
+		if (errno || n > INT64_MAX / units[i].ms)
+			return false;
+		*ms_out = n * units[i].ms;
 		return true;
 	}
 	return false;

@@ -44,6 +44,7 @@ enum prop_type {
 	PROP_INT, /* min..max */
 	PROP_BYTES, /* plain bytes, or with KiB, MiB, GiB; min..max in bytes */
 	PROP_MS, /* milliseconds, min..max */
+	PROP_DURATION, /* milliseconds, or with ms, s, m, h, d, w; min..max in ms */
 	PROP_BOOL, /* true, false */
 	PROP_CHOICE, /* one of choices */
 };
@@ -52,7 +53,7 @@ struct prop_def {
 	const char *name;
 	enum prop_type type;
 	const char *def; /* default, as text; NULL: unset */
-	int64_t min, max; /* PROP_INT, PROP_BYTES, PROP_MS */
+	int64_t min, max; /* PROP_INT, PROP_BYTES, PROP_MS, PROP_DURATION */
 	/* PROP_CHOICE: "avro|json|bytes"; a name that is known elsewhere follows its
 	 * value behind '=': "avro=io.confluent.connect.avro.AvroConverter". */
 	const char *choices;
@@ -93,6 +94,8 @@ void text_list_release(struct text_list *list);
 
 /* Size text with unit to bytes. */
 MUST_CHECK bool bytes_parse(const char *text, int64_t *out);
+/* "30d", "12h", "90m", "45s", "500ms", "2w", or plain milliseconds. */
+MUST_CHECK bool duration_parse(const char *text, int64_t *ms_out);
 /* The candidate nearest to word by edit distance, or NULL where none is near. */
 const char *nearest_word(const char *word, const char *const *candidates, size_t n);
 

@@ -1,6 +1,7 @@
 #include "core/embedded/gc.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/base/killpoint.h"
 
@@ -112,6 +113,7 @@ static enum status collect(struct embedded *e, const struct lake_gc_options *opt
 	struct gc gc = {
 		.e = e,
 		.options = options,
+		.keep_len = options->keep_prefix ? strlen(options->keep_prefix) : 0,
 		.now_ms = now_ms,
 		.reflog_from = UINT64_MAX,
 		.shown_from_ms = options->history_retain_ms ? now_ms - shown_ms : INT64_MIN,

@@ -20,6 +20,7 @@ struct gc {
 	struct embedded *e;
 	const struct lake_gc_options *options;
 	struct lake_gc_report report;
+	size_t keep_len; /* of options->keep_prefix */
 	int64_t now_ms;
 	int64_t shown_from_ms; /* commits from then on are shown */
 	/* The first entry of the reflog that keeps something: what comes behind it

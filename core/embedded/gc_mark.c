@@ -64,9 +64,13 @@ static enum status entry_history(void *ctx, const struct tree_entry *entry, stru
 	uint64_t size;
 	enum status st = entry_blob(entry->value, entry->value_len, &blob, &size, err);
 
-	if (st == ST_OK && !mark_set_has(gc->objects, blob.bytes))
+	if (st != ST_OK)
+		return st;
+	if (gc->keep_len && strncmp(entry->key, gc->options->keep_prefix, gc->keep_len) == 0)
+		mark_object(gc, &blob, size);
+	else if (!mark_set_has(gc->objects, blob.bytes))
 		mark_set_add(gc->old_objects, blob.bytes);
-	return st;
+	return ST_OK;
 }
 
 static enum status mark_tree(struct gc *gc, const struct hash *root, bool shown, struct err *err)

@@ -13,6 +13,8 @@ enum status remote_gc(struct lake *lake, const struct lake_gc_options *options,
 			 (json_int_t)options->history_retain_ms, "reflog_retain_ms",
 			 (json_int_t)options->reflog_retain_ms, "grace_ms",
 			 (json_int_t)options->grace_ms);
+	if (options->keep_prefix)
+		json_object_set_new(a.in, "keep_prefix", wire_text(options->keep_prefix));
 	/* Nothing that anybody names changes by it. */
 	st = ask_post_unseen(&a, err);
 	if (st == ST_OK)

@@ -15,6 +15,7 @@ static bool get_ms(const json_t *in, const char *name, int64_t *out)
 static enum status run_gc(struct request *r, struct err *err)
 {
 	struct lake_gc_options options = {.dry_run = false};
+	AUTO(freep) char *keep_prefix = NULL;
 	struct lake_gc_report report;
 	enum status st;
 
@@ -23,6 +24,8 @@ static enum status run_gc(struct request *r, struct err *err)
 	    !get_ms(r->in, "reflog_retain_ms", &options.reflog_retain_ms) ||
 	    !get_ms(r->in, "grace_ms", &options.grace_ms))
 		return bad_request(err);
+	if (wire_get_text(r->in, "keep_prefix", &keep_prefix))
+		options.keep_prefix = keep_prefix;
 	st = lake_gc(r->lake, &options, &report, err);
 	if (st == ST_OK)
 		r->out = wire_gc_report(&report);

@@ -541,6 +541,32 @@ static void full_output(void **state)
 }
 
 /* With nobody serving, a command waits for the lock's holder. */
+static void frees_what_nothing_names(void **state)
+{
+	struct fixture *f = *state;
+	json_t *report;
+
+	OK("branch dev");
+	OK("put dev:f /etc/hostname");
+	OK("commit dev -m one");
+	OK("branch -d dev");
+	OK("gc --dry-run --reflog-retain 0 --grace 0");
+	out_has(f, "would free 1 commits, 1 nodes, 1 small objects, 0 files");
+	out_has(f, "no connector has lake.history.retain");
+	OK("gc");
+	out_has(f, "freed 0 commits");
+	OK("gc --reflog-retain 0 --grace 0 --json");
+	report = line(f, 0);
+	assert_int_equal(
+		json_integer_value(json_object_get(json_object_get(report, "commits"), "freed")),
+		1);
+	assert_true(json_is_null(json_object_get(report, "history_kept_by")));
+	json_decref(report);
+	expect(f, 2, "gc --grace soon");
+	err_has(f, "takes a duration");
+	OK("fsck");
+}
+
 static void owner_without_socket(void **state)
 {
 	struct fixture *f = *state;
@@ -577,6 +603,7 @@ int main(void)
 		BOTH(merging),
 		BOTH(picking),
 		BOTH(full_output),
+		BOTH(frees_what_nothing_names),
 		cmocka_unit_test_setup_teardown(owner_without_socket, setup_unowned, teardown),
 	};
 

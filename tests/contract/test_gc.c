@@ -639,6 +639,24 @@ static void nothing_brings_expired_objects_back(void **state)
 	check_model(&retain_7);
 }
 
+/* What is small and always asked for stays with its commit. */
+static void a_prefix_never_expires(void **state)
+{
+	struct lake_gc_options options = retain_7;
+	struct lake_id old;
+
+	(void)state;
+	commit_noise("main", "_meta/c", 100, 1);
+	old = commit_noise("main", "f", 100, 2);
+	commit_noise("main", "_meta/c", 100, 3);
+	commit_noise("main", "f", 100, 4);
+	pass_days(30);
+	options.keep_prefix = "_meta/";
+	assert_int_equal(collect(&options).expired, 1);
+	MUST(read_at(&old, "_meta/c", &err));
+	MUST_BE(ST_EXPIRED, read_at(&old, "f", &err));
+}
+
 static void freed_in_the_middle(void)
 {
 	struct lake_id head = head_of(lake, "main");
@@ -787,6 +805,7 @@ int main(void)
 		GC_TEST(dry_run_frees_nothing),
 		GC_TEST(history_expires),
 		GC_TEST(nothing_brings_expired_objects_back),
+		GC_TEST(a_prefix_never_expires),
 		GC_TEST(what_is_checked_stays),
 		GC_TEST(stored_again_while_it_expires),
 		GC_TEST(random_histories),

@@ -14,10 +14,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "connector/history/retain.h"
 #include "tests/lib/history_steps.h"
 #include "tests/lib/lake_steps.h"
 #include "tests/lib/must.h"
 #include "tests/lib/tempdir.h"
+#include "tests/lib/virtual_clock.h"
 
 #define OPERATIONS 24
 #define STATES_MAX (OPERATIONS + 2)
@@ -254,10 +256,60 @@ static void holds_for_random_sequences(void **state)
 	lake_close(lake);
 }
 
+/* What an undo would show again was freed as history: refused, nothing moves;
+ * what the head still holds is no hindrance, whatever its age. */
+static void expired_data_refuse_an_undo(void **state)
+{
+	static const struct lake_gc_options gc = {.history_retain_ms = 1,
+						  .keep_prefix = RETAIN_ALWAYS};
+	AUTO(tempdir_remove) char *dir = tempdir_new();
+	struct virtual_clock clock;
+	const struct lake_options options = {
+		.access = LAKE_OWN, .create = true, .clock = &clock.clock};
+	struct lake *lake = NULL;
+	struct lake_gc_report report;
+	struct history h;
+	struct lake_id first, before;
+	char hex[LAKE_ID_HEX_BYTES];
+	const char *name = hex;
+	struct rollback_request back = {.to = &name, .n_to = 1, .ask = history_ask};
+	const struct rollback_request undo = {.undo = true, .ask = history_ask};
+	struct rollback_plan plan;
+	struct rollback_result result;
+
+	(void)state;
+	virtual_clock_init(&clock, 1700000000000);
+	MUST(lake_open(dir, &options, &lake, &err));
+	history_start(&h, lake, "c", 1);
+	history_commit(&h, &h.ingest, 0, 0, 10);
+	first = h.ingest.head.id;
+	history_commit(&h, &h.ingest, 0, 10, 20);
+	lake_id_hex(&first, hex);
+	MUST(rollback_plan_make(&h.line, &back, &plan, &err));
+	MUST(rollback_apply(&h.line, &plan, &result, &err));
+	rollback_plan_release(&plan);
+	before = head_of(lake, h.branch);
+	virtual_clock_advance(&clock, 1000);
+	MUST(lake_gc(lake, &gc, &report, &err));
+	assert_int_equal(report.expired, 1);
+	MUST_SAY(ST_EXPIRED, "t+0+10", rollback_plan_make(&h.line, &undo, &plan, &err));
+	{
+		struct lake_id now = head_of(lake, h.branch);
+
+		assert_true(lake_id_equal(&before, &now));
+	}
+	MUST(rollback_plan_make(&h.line, &back, &plan, &err));
+	MUST(rollback_apply(&h.line, &plan, &result, &err));
+	rollback_plan_release(&plan);
+	history_release(&h);
+	lake_close(lake);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(holds_for_random_sequences),
+		cmocka_unit_test(expired_data_refuse_an_undo),
 	};
 
 	int failed;
