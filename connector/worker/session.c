@@ -11,10 +11,6 @@
 #define TASK_WAIT_MS 100
 #define POLL_MS 5
 #define LOOK_EVERY_MS 1000
-/* A group that is being rebalanced answers when its slowest member has come, at
- * the latest after max.poll.interval.ms; a coordinator that forgot us, never. */
-#define GROUP_SAY_MS 15000
-#define GROUP_GIVE_UP_MS 120000
 
 static int64_t now_us(const struct session *s)
 {
@@ -282,28 +278,6 @@ static void look_at_head(struct session *s)
 				 st, &err);
 }
 
-/* Has the group answered the subscription? Says so while it has not, and at last
- * opens the session anew, which joins anew. */
-static void watch_group(struct session *s)
-{
-	int64_t now = now_us(s);
-	int64_t waited_ms = (now - s->subscribed_us) / 1000;
-	struct err err = ERR_INIT;
-
-	if (s->answered || waited_ms < GROUP_SAY_MS)
-		return;
-	if (waited_ms >= GROUP_GIVE_UP_MS) {
-		err_set(&err, ST_UNREACHABLE,
-			"the consumer group %s has given this member no answer for %" PRId64 " s",
-			s->config->group_id, waited_ms / 1000);
-		session_end_with(s, SESSION_AGAIN, ST_UNREACHABLE, &err);
-	} else if ((now - s->said_waiting_us) / 1000 >= GROUP_SAY_MS) {
-		s->said_waiting_us = now;
-		log_warn("waiting for partitions: the consumer group has not answered yet",
-			 LOG_S("group", s->config->group_id), LOG_I("waited_ms", waited_ms));
-	}
-}
-
 static void finish_until(struct session *s)
 {
 	struct err err = ERR_INIT;
@@ -336,7 +310,7 @@ enum session_end session_step(struct session *s, int timeout_ms, enum status *st
 	if (s->end == SESSION_GOES_ON)
 		look_at_head(s);
 	if (s->end == SESSION_GOES_ON)
-		watch_group(s);
+		session_watch_group(s);
 	if (s->end == SESSION_GOES_ON && checkpoint_due(s))
 		checkpoint_step(s);
 	if (s->end == SESSION_GOES_ON && s->options.until_latest)

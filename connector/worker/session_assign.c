@@ -8,6 +8,10 @@
 #include "core/base/log.h"
 
 #define ADJUST_TRIES 20
+/* A group that is being rebalanced answers when its slowest member has come, at
+ * the latest after max.poll.interval.ms; a coordinator that forgot us, never. */
+#define GROUP_SAY_MS 15000
+#define GROUP_GIVE_UP_MS 120000
 
 struct bounds {
 	struct partitions earliest, latest;
@@ -278,6 +282,26 @@ static void on_lost(void *ctx, const struct partitions *list)
 	/* what was read of them is in the same batch as the rest: drop it whole */
 	session_end_with(s, SESSION_AGAIN, ST_CONFLICT, &err);
 	forget(s, list);
+}
+
+void session_watch_group(struct session *s)
+{
+	int64_t now = s->options.clock->mono_us(s->options.clock);
+	int64_t waited_ms = (now - s->subscribed_us) / 1000;
+	struct err err = ERR_INIT;
+
+	if (s->answered || waited_ms < GROUP_SAY_MS)
+		return;
+	if (waited_ms >= GROUP_GIVE_UP_MS) {
+		err_set(&err, ST_UNREACHABLE,
+			"the consumer group %s has given this member no answer for %" PRId64 " s",
+			s->config->group_id, waited_ms / 1000);
+		session_end_with(s, SESSION_AGAIN, ST_UNREACHABLE, &err);
+	} else if ((now - s->said_waiting_us) / 1000 >= GROUP_SAY_MS) {
+		s->said_waiting_us = now;
+		log_warn("waiting for partitions: the consumer group has not answered yet",
+			 LOG_S("group", s->config->group_id), LOG_I("waited_ms", waited_ms));
+	}
 }
 
 static void on_consumer_error(void *ctx, enum status st, const char *text)

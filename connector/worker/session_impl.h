@@ -68,5 +68,8 @@ MUST_CHECK enum status session_verify_topics(struct session *s, struct err *err)
 
 /* session_assign.c: the group's side. */
 extern const struct consumer_events session_events;
+/* Says so while the group has not answered the subscription, and at last ends the
+ * session, so that the next one joins anew. */
+void session_watch_group(struct session *s);
 
 #endif

@@ -16,7 +16,8 @@
 
 /* AUTO(destroy) struct x *p = NULL; calls destroy(&p) when p leaves scope.
  * A destructor for AUTO takes a pointer to the variable. */
-#define AUTO(destroy) __attribute__((cleanup(destroy)))
+/* unused: some are there for their end alone, which clang does not count. */
+#define AUTO(destroy) __attribute__((cleanup(destroy), unused))
 
 /* Takes the value out of an AUTO pointer: p becomes NULL. */
 #define MOVE(p)                                                                                    \

@@ -1,0 +1,171 @@
+/* The lake's upkeep: checking everything against its hash, and freeing what
+ * nothing needs. A part of lake.h, which includes it; the rules there hold. */
+#ifndef TIDEMARK_LAKE_UPKEEP_H
+#define TIDEMARK_LAKE_UPKEEP_H
+
+#include "core/lake.h"
+
+/* ---- checking ---- */
+
+/* Some names of many: the first LAKE_NAMES_MAX, and how many there are. */
+#define LAKE_NAMES_MAX 8
+struct lake_names {
+	char *items[LAKE_NAMES_MAX];
+	size_t n;
+	uint64_t total; /* at least so many */
+};
+
+void lake_names_add(struct lake_names *names, const char *name); /* copies */
+
+/* One thing that a check found. */
+struct lake_finding {
+	bool damage; /* else a remark: nothing that is needed is wrong */
+	char *kind; /* "blob", "node", "commit", "ref", "sequence", ... */
+	char *name; /* the hash, id, ref or file */
+	char *text; /* what is wrong with it */
+	char *remedy; /* "" where there is none to name */
+	/* what depends on it */
+	struct lake_names refs;
+	struct lake_names commits;
+	struct lake_names paths;
+};
+
+/* What was looked at; a row is field, name. Bytes are those of files that were
+ * hashed. Garbage is what nothing reaches: no damage, `gc` frees it. */
+#define LAKE_FSCK_COUNTS(X)                                                                        \
+	X(commits)                                                                                 \
+	X(nodes)                                                                                   \
+	X(small_blobs)                                                                             \
+	X(files)                                                                                   \
+	X(bytes)                                                                                   \
+	X(refs)                                                                                    \
+	X(reflog_entries)                                                                          \
+	X(staged_changes)                                                                          \
+	X(checkpoints)                                                                             \
+	X(expired)                                                                                 \
+	X(garbage_commits)                                                                         \
+	X(garbage_nodes)                                                                           \
+	X(garbage_blobs)
+
+#define LAKE_FINDINGS_MAX 10000
+
+struct lake_fsck_report {
+#define X(name) uint64_t name;
+	LAKE_FSCK_COUNTS(X)
+#undef X
+	struct lake_finding *items; /* LAKE_FINDINGS_MAX of them at most */
+	size_t n;
+	size_t cap;
+	uint64_t damaged; /* findings that are damage, those left out included */
+	uint64_t remarks; /* the others */
+};
+
+void lake_fsck_report_release(struct lake_fsck_report *report);
+/* Adds a finding. Valid until the next one is added; NULL where it was only
+ * counted. remedy may be NULL. */
+struct lake_finding *lake_fsck_add(struct lake_fsck_report *report, bool damage, const char *kind,
+				   const char *name, const char *remedy, const char *fmt, ...)
+	PRINTF_LIKE(6, 7);
+
+struct lake_fsck_options {
+	bool quick; /* do not read the files of objects: existence and size only */
+	/* Checks what the lake itself knows nothing of, by lake.h, after the lake's
+	 * own checks; adds to the report. May be NULL. */
+	enum status (*visit)(void *ctx, struct lake *lake, struct lake_fsck_report *report,
+			     struct err *err);
+	void *ctx;
+};
+
+/* Checks everything of the lake, beside whoever writes to it, as it is at one
+ * moment. Damage is in the report and no error; the report is the caller's to
+ * release, whatever is returned. ST_BUSY names what keeps it waiting (one
+ * check, backup or gc at a time). */
+MUST_CHECK enum status lake_fsck(struct lake *lake, const struct lake_fsck_options *options,
+				 struct lake_fsck_report *report, struct err *err);
+/* Checks what can be checked of a lake that does not open: its folder's files.
+ * metadata: tries to open that too, which may end the process where it is
+ * damaged. ST_BUSY where another process owns the lake. */
+MUST_CHECK enum status lake_fsck_folder(const char *url, bool quick, bool metadata,
+					struct lake_fsck_report *report, struct err *err);
+
+/* How far a long operation of this lake (fsck, backup, gc) is; what "" where
+ * none runs. Totals are 0 where they are not known. */
+struct lake_progress {
+	char what[16];
+	uint64_t objects, total_objects;
+	uint64_t bytes, total_bytes;
+};
+MUST_CHECK enum status lake_progress(struct lake *lake, struct lake_progress *out, struct err *err);
+
+/* ---- gc ---- */
+
+struct lake_gc_progress {
+	const char *step; /* "mark", "commits", "nodes", "objects", "files", "compact" */
+	uint64_t done; /* of what the step goes through */
+};
+
+/* What gc keeps: all that branches, tags, staged changes, leases, the reflog's
+ * young entries and young commits reach. Commits and trees that are reached
+ * stay whole; of objects see history_retain_ms. */
+struct lake_gc_options {
+	bool dry_run; /* frees nothing, and reports the same */
+	/* Frees also objects that only reached commits older than this name, but
+	 * for heads and tagged commits; 0: none. */
+	int64_t history_retain_ms;
+	/* Objects under this prefix stay with their commits all the same; NULL:
+	 * none do. */
+	const char *keep_prefix;
+	/* Entries of the reflog that are older keep nothing and are dropped, but for
+	 * the newest of each ref that exists; 0: all are. */
+	int64_t reflog_retain_ms;
+	/* Commits younger than this are kept, whether anything names them or not:
+	 * what is prepared, held, or in work. 0: none is. */
+	int64_t grace_ms;
+	/* Called often; false ends gc with ST_INTERRUPTED. NULL: it goes on.
+	 * Through a socket it is not called. */
+	bool (*progress)(void *ctx, const struct lake_gc_progress *progress);
+	void *ctx;
+};
+
+#define LAKE_GC_REFLOG_RETAIN_MS (30LL * 24 * 3600 * 1000)
+#define LAKE_GC_GRACE_MS (24LL * 3600 * 1000)
+
+struct lake_gc_count {
+	uint64_t kept;
+	uint64_t freed;
+	uint64_t freed_bytes;
+};
+
+struct lake_gc_report {
+	struct lake_gc_count commits;
+	struct lake_gc_count nodes;
+	struct lake_gc_count small; /* objects in the metadata */
+	struct lake_gc_count files; /* objects that are files; bytes: blocks on disk */
+	uint64_t object_bytes; /* of the objects that are kept, as their trees say */
+	/* Of the objects freed, those that history named until now. */
+	uint64_t expired;
+	uint64_t expired_bytes;
+	uint64_t reflog_dropped;
+	uint64_t temp_files;
+	uint64_t temp_bytes;
+	uint64_t memory_bytes; /* of gc's own tables */
+	int64_t elapsed_ms;
+	int64_t longest_wait_us; /* the longest that a writer may have waited for gc */
+};
+
+/* Frees what nothing keeps, beside readers and writers. Removing is done in an
+ * order in which a crash leaves garbage, never a name without its thing.
+ * ST_BUSY: another gc, backup or fsck of this lake runs; ST_INTERRUPTED: what
+ * was freed is freed, the next one goes on; ST_DAMAGED: a tree or commit that is
+ * kept cannot be read, nothing was freed. out is filled on success. */
+MUST_CHECK enum status lake_gc(struct lake *lake, const struct lake_gc_options *options,
+			       struct lake_gc_report *out, struct err *err);
+
+/* Are all objects still there that `wanted` has and `shown` (none: the empty
+ * tree) has not, or not as they are? ST_EXPIRED names the first that gc has
+ * freed. Those that are there survive a gc that is under way; hold a diff of
+ * the two open to keep them from the next. */
+MUST_CHECK enum status lake_check_expired(struct lake *lake, const struct lake_id *shown,
+					  const struct lake_id *wanted, struct err *err);
+
+#endif
