@@ -47,7 +47,7 @@ struct disk_journal {
 	size_t cap;
 	_Atomic size_t used;
 	bool full;
-	char bytes[];
+	_Alignas(8) char bytes[];
 };
 
 #define DISK_JOURNAL_BYTES (256u << 20)
