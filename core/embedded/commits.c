@@ -132,21 +132,22 @@ static enum status being_freed(const struct lake_id *commit, struct err *err)
 
 enum status embedded_use(struct embedded *e, const struct lake_id *commit, struct err *err)
 {
-	enum status st = stored(e, commit, err);
-
-	if (st != ST_OK || gate_use(&e->gate, commit))
-		return st;
-	return being_freed(commit, err);
+	/* In this order: what the gate lets pass nobody deletes from then on; what
+	 * was there before may be gone by the end of an epoch. */
+	return gate_use(&e->gate, commit) ? stored(e, commit, err) : being_freed(commit, err);
 }
 
 enum status embedded_lease(struct embedded *e, struct gate_lease *lease,
 			   const struct lake_id *commit, struct err *err)
 {
-	enum status st = stored(e, commit, err);
+	enum status st;
 
-	if (st != ST_OK || gate_lease_take(&e->gate, lease, commit))
-		return st;
-	return being_freed(commit, err);
+	if (!gate_lease_take(&e->gate, lease, commit))
+		return being_freed(commit, err);
+	st = stored(e, commit, err);
+	if (st != ST_OK)
+		gate_lease_drop(&e->gate, lease);
+	return st;
 }
 
 enum status embedded_freed(struct embedded *e, const struct lake_id *commit, enum status st,
@@ -240,6 +241,10 @@ enum status embedded_commit_make(struct embedded *e, const struct new_commit *fr
 	key_commit(&key, &c.public.id);
 	gate_fresh(&e->gate, c.public.id.bytes);
 	db_put(e->db, &key, bytes.data, bytes.len);
+	/* Where the epoch began in the middle of this, the commit is fresh, and
+	 * what was written for it before is not: so it is a root too. */
+	if (!gate_use(&e->gate, &c.public.id))
+		return being_freed(&c.public.id, err);
 	KILL_POINT("lake.commit.put");
 	*out = c.public.id;
 	return ST_OK;

@@ -12,6 +12,9 @@
  *   marks, it becomes a root. While gc sweeps, it must be marked or fresh; any
  *   other is being freed, and the operation is refused.
  *
+ * - A commit that is made while gc marks is a root as well: whoever made it may
+ *   have entered before the epoch, and have written its trees then.
+ *
  * By induction nothing dangles: what is fresh was built of what was used, and
  * all below that is marked or fresh.
  *

@@ -124,7 +124,7 @@ enum status embedded_object_open(struct lake *lake, const struct lake_id *commit
 	enum status st = find(e, commit, path, &entry, err);
 
 	if (st != ST_OK)
-		return st;
+		return embedded_freed(e, commit, st, err);
 	o = xcalloc(1, sizeof(*o));
 	o->base.lake = lake;
 	o->base.size = entry.size;
