@@ -181,7 +181,8 @@ static void put(struct buf *to, uint64_t offset, const char *data, size_t len)
 {
 	if (to->len < offset + len)
 		resize(to, offset + len);
-	memcpy(to->data + offset, data, len);
+	if (len)
+		memcpy(to->data + offset, data, len);
 }
 
 static void apply(struct buf *to, const struct disk_op *op)
@@ -341,7 +342,8 @@ static int by_path(const void *a, const void *b)
 /* Parents come before what is in them; what has lost its parent is lost. */
 static enum status lay_out(const struct disk *d, const char *folder, struct err *err)
 {
-	qsort(d->durable.items, d->durable.n, sizeof(*d->durable.items), by_path);
+	if (d->durable.n)
+		qsort(d->durable.items, d->durable.n, sizeof(*d->durable.items), by_path);
 	for (size_t i = 0; i < d->durable.n; i++) {
 		const struct link *link = &d->durable.items[i];
 		const struct inode *inode = &d->inodes[link->inode];
