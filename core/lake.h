@@ -324,6 +324,15 @@ void lake_upload_advance(struct lake_upload *up, size_t n);
 MUST_CHECK enum status lake_upload_write(struct lake_upload *up, const void *data, size_t len,
 					 struct err *err);
 uint64_t lake_upload_size(const struct lake_upload *up);
+/* Before anything is written: its data need not be durable when it is finished,
+ * but when a transaction with it is prepared, together with all others of which
+ * that was said. For many objects in one commit: two syncs for all of them. */
+MUST_CHECK enum status lake_upload_defer(struct lake_upload *up, struct err *err);
+/* Takes all bytes that a file has at one moment in place of writing them, where
+ * the file system can share them (reflinks); *done_out false: it cannot, and the
+ * object is still empty. Of deferred uploads only. */
+MUST_CHECK enum status lake_upload_clone(struct lake_upload *up, int fd, bool *done_out,
+					 struct err *err);
 /* Writes what is buffered and makes the data durable (its name in the store
  * becomes so with the commit). Nothing may be written after it. */
 MUST_CHECK enum status lake_upload_finish(struct lake_upload *up, struct err *err);

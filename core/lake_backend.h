@@ -44,6 +44,7 @@ struct lake_upload {
 	size_t cap;
 	uint64_t flushed; /* bytes that have left data; the size is flushed + used */
 	bool finished;
+	bool deferred; /* by upload_defer */
 };
 
 /* A path to be put, or removed where up is NULL. The upload is finished and
@@ -149,6 +150,10 @@ struct lake_ops {
 	/* Makes cap - used >= min (min <= 256 KiB), by growing data or by sending
 	 * its bytes on. */
 	enum status (*upload_room)(struct lake_upload *up, size_t min, struct err *err);
+	enum status (*upload_defer)(struct lake_upload *up, struct err *err);
+	/* NULL: it never can. */
+	enum status (*upload_clone)(struct lake_upload *up, int fd, bool *done_out,
+				    struct err *err);
 	enum status (*upload_finish)(struct lake_upload *up, struct err *err);
 	void (*upload_free)(struct lake_upload *up);
 

@@ -63,6 +63,20 @@ uint64_t lake_upload_size(const struct lake_upload *up)
 	return up->flushed + up->used;
 }
 
+enum status lake_upload_defer(struct lake_upload *up, struct err *err)
+{
+	assert(!up->finished && lake_upload_size(up) == 0);
+	return up->lake->ops->upload_defer(up, err);
+}
+
+enum status lake_upload_clone(struct lake_upload *up, int fd, bool *done_out, struct err *err)
+{
+	assert(!up->finished && lake_upload_size(up) == 0);
+	*done_out = false;
+	return up->lake->ops->upload_clone ? up->lake->ops->upload_clone(up, fd, done_out, err)
+					   : ST_OK;
+}
+
 enum status lake_upload_finish(struct lake_upload *up, struct err *err)
 {
 	enum status st = up->finished ? ST_OK : up->lake->ops->upload_finish(up, err);

@@ -34,6 +34,7 @@
 	X(reflog)                                                                                  \
 	X(fsck)                                                                                    \
 	X(gc)                                                                                      \
+	X(import)                                                                                  \
 	X(export)                                                                                  \
 	X(config)                                                                                  \
 	X(version)

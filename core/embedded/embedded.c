@@ -24,6 +24,9 @@ static void embedded_close(struct lake *lake)
 	pthread_mutex_destroy(&e->moves);
 	pthread_mutex_destroy(&e->maintenance);
 	gate_release(&e->gate);
+	pthread_mutex_destroy(&e->bulk_lock);
+	if (e->bulk_fd >= 0)
+		close(e->bulk_fd);
 	if (e->lock_fd >= 0)
 		close(e->lock_fd); /* last: now another process may open */
 	free(e->root);
@@ -64,6 +67,8 @@ static const struct lake_ops embedded_ops = {
 	.object_close = embedded_object_close,
 	.upload_open = embedded_upload_open,
 	.upload_room = embedded_upload_room,
+	.upload_defer = embedded_upload_defer,
+	.upload_clone = embedded_upload_clone,
 	.upload_finish = embedded_upload_finish,
 	.upload_free = embedded_upload_free,
 	.txn_prepare = embedded_txn_prepare,
@@ -102,6 +107,8 @@ static struct embedded *embedded_new(const char *root, const struct lake_options
 	pthread_mutex_init(&e->moves, NULL);
 	pthread_mutex_init(&e->maintenance, NULL);
 	gate_init(&e->gate);
+	pthread_mutex_init(&e->bulk_lock, NULL);
+	e->bulk_fd = -1;
 	return e;
 }
 

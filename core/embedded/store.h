@@ -50,6 +50,8 @@ struct embedded {
 	atomic_uint_fast64_t next_temp;
 	atomic_bool folder_durable[BLOB_FOLDERS]; /* its name in blobs/ is on disk */
 	atomic_bool sync_failed; /* what is on disk is not known any more */
+	pthread_mutex_t bulk_lock;
+	int bulk_fd; /* guarded by bulk_lock; -1 until something is deferred */
 
 	/* gc */
 	struct gate gate;
@@ -185,12 +187,27 @@ MUST_CHECK enum status embedded_reflog_read(struct lake *lake, const char *name,
 MUST_CHECK enum status embedded_upload_open(struct lake *lake, struct lake_upload **out,
 					    struct err *err);
 MUST_CHECK enum status embedded_upload_room(struct lake_upload *up, size_t min, struct err *err);
+MUST_CHECK enum status embedded_upload_defer(struct lake_upload *up, struct err *err);
+MUST_CHECK enum status embedded_upload_clone(struct lake_upload *up, int from, bool *done_out,
+					     struct err *err);
 MUST_CHECK enum status embedded_upload_finish(struct lake_upload *up, struct err *err);
 void embedded_upload_free(struct lake_upload *up);
 /* Gives the finished uploads their names in the store (NULL ones are passed
  * over): files are durable under them on return, small ones are in the log. */
 MUST_CHECK enum status embedded_uploads_store(struct embedded *e, struct lake_upload *const *ups,
 					      size_t n, struct err *err);
+/* After a sync that failed. */
+enum status embedded_sync_failed(const struct embedded *e, struct err *err);
+
+/* Before the first byte that is to become durable by embedded_bulk_sync();
+ * *served_out false: kernel or file system cannot. */
+MUST_CHECK enum status embedded_bulk_begin(struct embedded *e, bool *served_out, struct err *err);
+/* Lets the writing of a large file begin. */
+MUST_CHECK enum status embedded_bulk_start(int fd, uint64_t size, const char *name,
+					   struct err *err);
+/* All that was written to the lake's file system is durable. */
+MUST_CHECK enum status embedded_bulk_sync(struct embedded *e, struct err *err);
+
 /* The entry of a finished upload, encoded. */
 void embedded_upload_entry(const struct lake_upload *up, const char *content_type,
 			   const struct lake_meta *meta, struct buf *out);

@@ -2,16 +2,19 @@
  *
  * Data stay in memory below 16 KiB and go into RocksDB then. Beyond that they
  * go to a file in tmp/, in large aligned writes past the page cache, and are
- * hashed as they leave. finish makes the file's data durable; the rename to
- * blobs/ab/<hash> and the sync of the folders come with the commit, grouped.
+ * hashed as they leave. finish makes the file's data durable, unless that is
+ * deferred to the commit (bulk.c); the rename to blobs/ab/<hash> and the sync of
+ * the folders come with the commit, grouped.
  *
  * A crash leaves a file in tmp/, which the next owner deletes, or a whole and
  * durable blob that no commit names. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -78,11 +81,12 @@ static enum status file_open(struct upload *u, struct err *err)
 {
 	struct embedded *e = embedded_of(u->base.lake);
 	unsigned long long n = atomic_fetch_add(&e->next_temp, 1);
-	const int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC;
+	const int flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC;
+	const int direct = u->base.deferred ? 0 : O_DIRECT;
 
 	u->temp = xasprintf("%s/tmp/upload-%llu", e->root, n);
-	u->fd = open(u->temp, flags | O_DIRECT, 0666);
-	u->direct = u->fd >= 0;
+	u->fd = open(u->temp, flags | direct, 0666);
+	u->direct = direct && u->fd >= 0;
 	/* Some file systems refuse O_DIRECT only after they have made the file. */
 	if (u->fd < 0 && errno == EINVAL)
 		u->fd = open(u->temp, flags & ~O_EXCL, 0666);
@@ -179,6 +183,57 @@ enum status embedded_upload_room(struct lake_upload *up, size_t min, struct err 
 	return ST_OK;
 }
 
+enum status embedded_upload_defer(struct lake_upload *up, struct err *err)
+{
+	bool served = false;
+	enum status st = embedded_bulk_begin(embedded_of(up->lake), &served, err);
+
+	if (st == ST_OK)
+		up->deferred = served;
+	return st;
+}
+
+/* The hash is of what is in our file now: whatever happens to the other. */
+static enum status hash_file(struct upload *u, struct err *err)
+{
+	AUTO(freep) char *data = xmalloc(CAP_MAX);
+	enum status st = ST_OK;
+	size_t n = CAP_MAX;
+
+	u->hasher = hasher_new();
+	while (st == ST_OK && n == CAP_MAX) {
+		st = fd_pread_all(u->fd, data, CAP_MAX, u->base.flushed, &n, u->temp, err);
+		if (st == ST_OK)
+			hasher_add(u->hasher, data, n);
+		u->base.flushed += n;
+	}
+	return st;
+}
+
+enum status embedded_upload_clone(struct lake_upload *up, int from, bool *done_out, struct err *err)
+{
+	struct upload *u = upload_of(up);
+	struct stat st;
+	enum status result;
+
+	*done_out = false;
+	if (!up->deferred || fstat(from, &st) < 0 || st.st_size < BLOB_FILE_BYTES)
+		return ST_OK;
+	result = u->fd < 0 ? file_open(u, err) : ST_OK;
+	/* Whatever it cannot do, reading and writing can, or says why not. */
+	if (result != ST_OK || ioctl(u->fd, FICLONE, from) < 0)
+		return result;
+	result = hash_file(u, err);
+	*done_out = result == ST_OK && up->flushed >= BLOB_FILE_BYTES;
+	if (result != ST_OK || *done_out)
+		return result;
+	/* It has shrunk meanwhile, to an object that is no file. */
+	hasher_free(u->hasher);
+	u->hasher = NULL;
+	up->flushed = 0;
+	return ftruncate(u->fd, 0) < 0 ? err_errno(err, errno, "cannot cut %s", u->temp) : ST_OK;
+}
+
 /* ---- finish ---- */
 
 static enum status finish_small(struct upload *u, struct err *err)
@@ -209,7 +264,8 @@ static enum status finish_file(struct upload *u, struct err *err)
 	if (st != ST_OK)
 		return st;
 	KILL_POINT("lake.upload.sync");
-	st = fd_sync(u->fd, true, u->temp, err);
+	st = up->deferred ? embedded_bulk_start(u->fd, u->size, u->temp, err)
+			  : fd_sync(u->fd, true, u->temp, err);
 	close(u->fd);
 	u->fd = -1;
 	if (st != ST_OK)
@@ -221,6 +277,16 @@ static enum status finish_file(struct upload *u, struct err *err)
 	up->data = NULL;
 	up->cap = 0;
 	return ST_OK;
+}
+
+/* Many deferred uploads may be open at once: what is small goes into the log now
+ * and does not stay in memory. */
+static enum status store_early(struct lake_upload *up, struct err *err)
+{
+	struct embedded *e = embedded_of(up->lake);
+	AUTO(gate_leave) struct gate_pass pass = gate_enter(&e->gate);
+
+	return embedded_uploads_store(e, &up, 1, err);
 }
 
 enum status embedded_upload_finish(struct lake_upload *up, struct err *err)
@@ -237,7 +303,7 @@ enum status embedded_upload_finish(struct lake_upload *up, struct err *err)
 		return st;
 	u->state = UPLOAD_FINISHED;
 	KILL_POINT("lake.upload.finished");
-	return ST_OK;
+	return up->deferred && u->size < BLOB_FILE_BYTES ? store_early(up, err) : ST_OK;
 }
 
 void embedded_upload_free(struct lake_upload *up)
@@ -315,7 +381,8 @@ static enum status name_file(struct embedded *e, struct upload *u, bool *made, s
 	return ST_OK;
 }
 
-static enum status sync_folders(struct embedded *e, const bool *touched, bool made, struct err *err)
+static enum status sync_each_folder(struct embedded *e, const bool *touched, bool made,
+				    struct err *err)
 {
 	enum status st = ST_OK;
 
@@ -332,6 +399,15 @@ static enum status sync_folders(struct embedded *e, const bool *touched, bool ma
 
 		st = dir_sync(path, err);
 	}
+	return st;
+}
+
+static enum status sync_folders(struct embedded *e, const bool *touched, bool made, bool at_once,
+				struct err *err)
+{
+	enum status st =
+		at_once ? embedded_bulk_sync(e, err) : sync_each_folder(e, touched, made, err);
+
 	/* A sync that failed once may "succeed" the next time with the data gone. */
 	if (st != ST_OK)
 		atomic_store(&e->sync_failed, true);
@@ -341,18 +417,36 @@ static enum status sync_folders(struct embedded *e, const bool *touched, bool ma
 	return st;
 }
 
+enum status embedded_sync_failed(const struct embedded *e, struct err *err)
+{
+	return err_set(err, ST_IO,
+		       "what was written to %s/blobs could not be synced before; restart when the "
+		       "disk is well",
+		       e->root);
+}
+
+/* Are there files among them whose data are not durable yet? */
+static bool any_deferred(struct lake_upload *const *ups, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (ups[i] && ups[i]->deferred && upload_of(ups[i])->state < UPLOAD_STORED &&
+		    upload_of(ups[i])->size >= BLOB_FILE_BYTES)
+			return true;
+	return false;
+}
+
 enum status embedded_uploads_store(struct embedded *e, struct lake_upload *const *ups, size_t n,
 				   struct err *err)
 {
 	bool touched[BLOB_FOLDERS] = {false};
+	bool deferred = any_deferred(ups, n);
 	bool made = false;
 	enum status st = ST_OK;
 
 	if (atomic_load(&e->sync_failed))
-		return err_set(err, ST_IO,
-			       "a folder of %s/blobs could not be synced before; restart when the "
-			       "disk is well",
-			       e->root);
+		return embedded_sync_failed(e, err);
+	if (deferred)
+		st = embedded_bulk_sync(e, err);
 	for (size_t i = 0; st == ST_OK && i < n; i++) {
 		struct upload *u = ups[i] ? upload_of(ups[i]) : NULL;
 
@@ -371,7 +465,7 @@ enum status embedded_uploads_store(struct embedded *e, struct lake_upload *const
 		touched[u->hash.bytes[0]] = true;
 	}
 	if (st == ST_OK)
-		st = sync_folders(e, touched, made, err);
+		st = sync_folders(e, touched, made, deferred, err);
 	for (size_t i = 0; st == ST_OK && i < n; i++) {
 		if (!ups[i])
 			continue;

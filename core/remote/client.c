@@ -286,6 +286,7 @@ static const struct lake_ops remote_ops = {
 	.object_close = remote_object_close,
 	.upload_open = remote_upload_open,
 	.upload_room = remote_upload_room,
+	.upload_defer = remote_upload_defer,
 	.upload_finish = remote_upload_finish,
 	.upload_free = remote_upload_free,
 	.txn_prepare = remote_txn_prepare,

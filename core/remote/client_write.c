@@ -47,6 +47,8 @@ static enum status send_once(struct remote_upload *u, bool finish, bool *lost_ou
 	ask_u64(&a, "session", u->session);
 	if (!fresh)
 		ask_u64(&a, "handle", u->handle);
+	else if (u->base.deferred)
+		ask_u64(&a, "defer", 1);
 	ask_u64(&a, "finish", finish);
 	a.data = u->base.data;
 	a.data_len = u->base.used;
@@ -93,6 +95,14 @@ enum status remote_upload_room(struct lake_upload *up, size_t min, struct err *e
 	if (cap != up->cap)
 		up->data = xrealloc(up->data, cap);
 	up->cap = cap;
+	return ST_OK;
+}
+
+/* Said to the owner with the first piece. */
+enum status remote_upload_defer(struct lake_upload *up, struct err *err)
+{
+	(void)err;
+	up->deferred = true;
 	return ST_OK;
 }
 

@@ -107,6 +107,7 @@ enum status remote_check_expired(struct lake *lake, const struct lake_id *shown,
 
 enum status remote_upload_open(struct lake *lake, struct lake_upload **out, struct err *err);
 enum status remote_upload_room(struct lake_upload *up, size_t min, struct err *err);
+enum status remote_upload_defer(struct lake_upload *up, struct err *err);
 enum status remote_upload_finish(struct lake_upload *up, struct err *err);
 void remote_upload_free(struct lake_upload *up);
 enum status remote_txn_prepare(struct lake *lake, const struct lake_txn *txn, struct lake_id *out,

@@ -16,7 +16,13 @@ static enum status take_upload(struct request *r, struct handle **out, struct er
 	st = query_u64(r, "session", &session, err);
 	if (st == ST_OK)
 		st = lake_upload_open(r->lake, &fresh.upload, err);
-	return st == ST_OK ? handle_add(r->sessions, session, fresh, out, err) : st;
+	if (st == ST_OK && http_query(r->x, "defer"))
+		st = lake_upload_defer(fresh.upload, err);
+	if (st != ST_OK) {
+		lake_upload_free(fresh.upload);
+		return st;
+	}
+	return handle_add(r->sessions, session, fresh, out, err);
 }
 
 static enum status run_upload(struct request *r, struct err *err)

@@ -850,6 +850,22 @@ static void world_open(struct world *w, const char *dir)
 	}
 }
 
+/* Bases of bases leave nodes that nothing names: they are no damage. */
+static void check_whole(struct world *w)
+{
+	const struct lake_fsck_options all = {.quick = false};
+	struct lake_fsck_report report = {.items = NULL};
+	struct err err = ERR_INIT;
+	enum status st = lake_fsck(w->lake, &all, &report, &err);
+
+	if (st != ST_OK || report.damaged) {
+		fprintf(stderr, "fsck: %s: %s\n", status_name(st),
+			report.n ? report.items[0].text : err.text);
+		abort();
+	}
+	lake_fsck_report_release(&report);
+}
+
 int main(int argc, char **argv)
 {
 	uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
@@ -863,6 +879,7 @@ int main(int argc, char **argv)
 	world_open(&w, dir);
 	for (uint64_t seed = first; seed <= last; seed++)
 		run_seed(&w, seed);
+	check_whole(&w);
 	lake_close(w.lake);
 	git_peer_free(w.git);
 	printf("%llu histories: %zu merges, %zu with conflicts, %zu crossed (%zu paths stricter "

@@ -531,6 +531,94 @@ static void picking(void **state)
 	expect(f, 5, "cherry-pick nowhere main");
 }
 
+static void importing(void **state)
+{
+	struct fixture *f = *state;
+	json_t *object;
+
+	OK("branch dev");
+	OK("version; mkdir -p in/sub/deep in/empty; printf one >in/a; printf two >in/sub/b; "
+	   "head -c 300000 /dev/zero >in/sub/deep/large");
+	OK("import in dev:x/y");
+	out_has(f, "imported 3 files (300006 bytes) into dev as ");
+	OK("ls dev -r");
+	out_is(f, "           3  x/y/a\n           3  x/y/sub/b\n      300000  "
+		  "x/y/sub/deep/large\n");
+	OK("export dev:x/y out");
+	OK("version; diff -r in out; rmdir in/empty; diff -r in out && echo equal");
+	out_has(f, "equal\n");
+	OK("log dev -n 1 --json");
+	field_is(f, 0, "message", "Import in");
+	/* Nothing new is no commit. */
+	OK("import in dev:x/y/");
+	err_has(f, "already");
+	OK("log dev --json");
+	assert_int_equal(count_lines(f), 2);
+	/* One commit replaces what is there and leaves the rest. */
+	OK("version; rm -r in/sub; printf 1 >in/a");
+	OK("import in dev:x/y -m again --meta k=v --json");
+	object = line(f, 0);
+	assert_int_equal(json_integer_value(json_object_get(object, "files")), 1);
+	assert_int_equal(json_integer_value(json_object_get(object, "bytes")), 1);
+	json_decref(object);
+	OK("cat dev:x/y/a");
+	out_is(f, "1");
+	OK("cat dev:x/y/sub/b");
+	out_is(f, "two");
+	OK("show dev --json");
+	field_is(f, 0, "message", "again");
+	OK("import in dev");
+	OK("cat dev:a");
+	out_is(f, "1");
+}
+
+static void importing_refused(void **state)
+{
+	struct fixture *f = *state;
+	AUTO(freep)
+	char *killed =
+		xasprintf("version; %s import in dev:y & p=$!; while [ -z \"$(ls lake/tmp)\" ]; "
+			  "do :; done; kill $p; wait $p; echo code $?",
+			  f->program);
+
+	OK("branch dev");
+	OK("version; mkdir in; printf 1 >in/a");
+	expect(f, 1, "import in main:x");
+	err_has(f, "protected");
+	expect(f, 5, "import in nowhere:x");
+	expect(f, 5, "import absent dev:x");
+	expect(f, 2, "import in dev:../x");
+	OK("version; ln -s a in/link; mkfifo in/pipe");
+	expect(f, 2, "import in dev:x");
+	err_has(f, "--skip-special");
+	OK("import in dev:x --skip-special --json");
+	out_has(f, "\"skipped\":2");
+	/* Names that no path may have, before anything is changed. */
+	OK("version; rm in/link in/pipe; printf 1 >in/\"$(printf 'b\\001')\"");
+	expect(f, 2, "import in dev:y");
+	expect(f, 2, "import . dev:y");
+	err_has(f, "the lake itself");
+	expect(f, 2, "import lake dev:y");
+	err_has(f, "the lake itself");
+	OK("version; rm in/b*; mkdir none");
+	OK("import none dev:y");
+	err_has(f, "no files");
+	OK("log dev --json");
+	assert_int_equal(count_lines(f), 2);
+	/* A file that does not keep still, and a signal: nothing comes of it. */
+	OK("version; head -c 150000000 /dev/zero >in/big; (while [ ! -e stop ]; do echo 1 "
+	   ">>in/big; "
+	   "done) >&- & tidemark import in dev:y; echo \"code $?\" >code; touch stop; wait");
+	OK("version; cat code");
+	out_has(f, "code 1\n");
+	OK(killed);
+	out_has(f, "code 1\n");
+	/* Also where the owner is another process, which sees its client go. */
+	OK("version; while [ -n \"$(ls lake/tmp)\" ]; do :; done");
+	OK("log dev --json");
+	assert_int_equal(count_lines(f), 2);
+}
+
 /* Output that cannot be written is an error. */
 static void full_output(void **state)
 {
@@ -602,6 +690,8 @@ int main(void)
 		BOTH(history),
 		BOTH(merging),
 		BOTH(picking),
+		BOTH(importing),
+		BOTH(importing_refused),
 		BOTH(full_output),
 		BOTH(frees_what_nothing_names),
 		cmocka_unit_test_setup_teardown(owner_without_socket, setup_unowned, teardown),

@@ -101,6 +101,11 @@ int fsync(int fd)
 	return fails_fd("fsync", fd) ? -1 : (int)syscall(SYS_fsync, fd);
 }
 
+int syncfs(int fd)
+{
+	return fails_fd("syncfs", fd) ? -1 : (int)syscall(SYS_syncfs, fd);
+}
+
 int rename(const char *from, const char *to)
 {
 	return fails("rename", from) ? -1 : (int)syscall(SYS_rename, from, to);
@@ -153,13 +158,16 @@ static void fill(char *data, size_t len, unsigned seed)
 		data[i] = (char)rng_next(&rng);
 }
 
-static enum status upload(struct script *s, size_t len, unsigned seed, struct lake_upload **out)
+static enum status upload_as(struct script *s, bool deferred, size_t len, unsigned seed,
+			     struct lake_upload **out)
 {
 	AUTO(freep) char *data = xmalloc(len + 1);
 	AUTO(lake_upload_freep) struct lake_upload *up = NULL;
 	enum status st = lake_upload_open(s->lake, &up, &s->err);
 
 	fill(data, len, seed);
+	if (st == ST_OK && deferred)
+		st = lake_upload_defer(up, &s->err);
 	if (st == ST_OK)
 		st = lake_upload_write(up, data, len, &s->err);
 	if (st == ST_OK)
@@ -167,6 +175,11 @@ static enum status upload(struct script *s, size_t len, unsigned seed, struct la
 	if (st == ST_OK)
 		*out = MOVE(up);
 	return st;
+}
+
+static enum status upload(struct script *s, size_t len, unsigned seed, struct lake_upload **out)
+{
+	return upload_as(s, false, len, seed, out);
 }
 
 static enum status put(struct script *s, struct lake_txn *txn, const char *path, size_t len,
@@ -206,6 +219,28 @@ static enum status step_commit(struct script *s)
 		return st;
 	lake_txn_set_meta(txn, "tidemark.offsets", "{\"t\":{\"0\":3}}");
 	return lake_txn_commit(txn, "main", &head, "script", &id, &s->err);
+}
+
+/* Many files in one commit, as import does it. */
+static enum status step_import(struct script *s)
+{
+	AUTO(lake_txn_freep) struct lake_txn *txn = NULL;
+	static const size_t sizes[] = {50, 20000, 30000};
+	struct lake_id head;
+	struct lake_id id;
+	enum status st = lake_resolve(s->lake, "main", &head, &s->err);
+
+	if (st == ST_OK)
+		st = lake_txn_begin(s->lake, &head, &txn, &s->err);
+	for (size_t i = 0; st == ST_OK && i < ARRAY_SIZE(sizes); i++) {
+		AUTO(freep) char *path = xasprintf("import/%zu", i);
+		struct lake_upload *up = NULL;
+
+		st = upload_as(s, true, sizes[i], 100 + (unsigned)i, &up);
+		if (st == ST_OK)
+			st = lake_txn_put(txn, path, up, NULL, NULL, &s->err);
+	}
+	return st == ST_OK ? lake_txn_commit(txn, "main", &head, "import", &id, &s->err) : st;
 }
 
 static enum status step_branches(struct script *s)
@@ -373,13 +408,11 @@ static enum status step_gc(struct script *s)
 }
 
 static enum status (*const steps[])(struct script *s) = {
-	step_open,         step_commit,       step_branches,
-	step_stage_small,  step_stage_large,  step_stage_equal,
-	step_stage_remove, step_stage_commit, step_merge,
-	step_protect,      step_revert,       step_stage_again,
-	step_delete,       step_orphan,       step_orphan_commit,
-	step_orphan_gone,  step_history,      step_history_over,
-	step_gc,
+	step_open,         step_commit,      step_import,       step_branches,
+	step_stage_small,  step_stage_large, step_stage_equal,  step_stage_remove,
+	step_stage_commit, step_merge,       step_protect,      step_revert,
+	step_stage_again,  step_delete,      step_orphan,       step_orphan_commit,
+	step_orphan_gone,  step_history,     step_history_over, step_gc,
 };
 
 /* ---- children ---- */
@@ -590,7 +623,7 @@ static void passes_every_step_of_gc(const char *trace)
 static void survives_a_kill_at_every_point(void **state)
 {
 	AUTO(buf_release) struct buf trace = BUF_INIT;
-	char *seen[256];
+	char *seen[512];
 	size_t n_seen = 0;
 	char *save = NULL;
 
@@ -624,8 +657,8 @@ static void survives_a_kill_at_every_point(void **state)
  * ends with the reason; what is there afterwards is before or after. */
 static void survives_a_failure_of_every_call(void **state)
 {
-	static const char *const calls[] = {"write", "pwrite", "fdatasync",
-					    "fsync", "rename", "mkdir"};
+	static const char *const calls[] = {"write",  "pwrite", "fdatasync", "fsync",
+					    "syncfs", "rename", "mkdir"};
 	static const int errnums[] = {EIO, ENOSPC};
 	unsigned failed = 0;
 
