@@ -121,6 +121,10 @@ struct lake_gc_options {
 	/* Commits younger than this are kept, whether anything names them or not:
 	 * what is prepared, held, or in work. 0: none is. */
 	int64_t grace_ms;
+	/* Takes the clock's word for how old something is. Else a pause in which
+	 * nothing was written counts for a quarter of each of the times above at
+	 * most: so a clock that has jumped ahead makes little old. */
+	bool trust_clock;
 	/* Called often; false ends gc with ST_INTERRUPTED. NULL: it goes on.
 	 * Through a socket it is not called. */
 	bool (*progress)(void *ctx, const struct lake_gc_progress *progress);
@@ -149,6 +153,9 @@ struct lake_gc_report {
 	uint64_t temp_files;
 	uint64_t temp_bytes;
 	uint64_t memory_bytes; /* of gc's own tables */
+	/* Without trust_clock: by so much longer than it was told has history been
+	 * kept. */
+	int64_t uncounted_ms;
 	int64_t elapsed_ms;
 	int64_t longest_wait_us; /* the longest that a writer may have waited for gc */
 };

@@ -61,6 +61,7 @@ static void print_json(const struct lake_gc_options *o, const struct retention *
 		{"memory_bytes", r->memory_bytes},
 		{"elapsed_ms", (uint64_t)r->elapsed_ms},
 		{"longest_wait_us", (uint64_t)r->longest_wait_us},
+		{"uncounted_ms", (uint64_t)r->uncounted_ms},
 		{"history_retain_ms", (uint64_t)o->history_retain_ms},
 	};
 
@@ -84,6 +85,11 @@ static void print_history(const struct lake_gc_options *o, const struct retentio
 		       retention->keeper);
 	else
 		puts("history: kept whole, since no connector has " RETAIN_PROPERTY);
+	if (r->uncounted_ms)
+		printf("history: kept %.3g days longer, since pauses without a write count for a "
+		       "quarter of that time at most, lest a clock that is wrong expires what is "
+		       "young; where it is right, --trust-clock\n",
+		       (double)r->uncounted_ms / 86400000.0);
 }
 
 static void print_human(const struct lake_gc_options *o, const struct retention *retention,
@@ -144,6 +150,7 @@ static enum status run(struct cli *cli, int n, char **args, struct err *err)
 		{"history-retain", 0, CLI_TEXT, &history},
 		{"reflog-retain", 0, CLI_TEXT, &reflog},
 		{"grace", 0, CLI_TEXT, &grace},
+		{"trust-clock", 0, CLI_FLAG, &gc.trust_clock},
 	};
 	struct lake *lake;
 	enum status st =
@@ -167,7 +174,7 @@ static enum status run(struct cli *cli, int n, char **args, struct err *err)
 const struct command command_gc = {
 	.name = "gc",
 	.usage = "[--dry-run] [--history-retain DURATION] [--reflog-retain DURATION] "
-		 "[--grace DURATION]",
+		 "[--grace DURATION] [--trust-clock]",
 	.summary = "frees what no branch, tag, reflog entry or reader needs",
 	.help = "Runs beside a worker.\n"
 		"--dry-run         say what would be freed\n"
@@ -175,6 +182,8 @@ const struct command command_gc = {
 		"                  name, in place of the connectors' lake.history.retain; 0: none\n"
 		"--reflog-retain   how long the reflog keeps what it names (30d)\n"
 		"--grace           commits younger than this are kept, named or not (24h);\n"
-		"                  shorter ones may take prepared work away from others\n",
+		"                  shorter ones may take prepared work away from others\n"
+		"--trust-clock     count the whole of a pause in which nothing was written; else\n"
+		"                  each counts for a quarter of the times above at most\n",
 	.run = run,
 };

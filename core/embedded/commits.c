@@ -134,7 +134,10 @@ enum status embedded_use(struct embedded *e, const struct lake_id *commit, struc
 {
 	/* In this order: what the gate lets pass nobody deletes from then on; what
 	 * was there before may be gone by the end of an epoch. */
-	return gate_use(&e->gate, commit) ? stored(e, commit, err) : being_freed(commit, err);
+	enum status st =
+		gate_use(&e->gate, commit) ? stored(e, commit, err) : being_freed(commit, err);
+
+	return st == ST_OK ? embedded_keep_objects(e, commit, err) : st;
 }
 
 enum status embedded_lease(struct embedded *e, struct gate_lease *lease,

@@ -79,6 +79,43 @@ enum status embedded_expired(const struct hash *blob, int64_t time_ms, struct er
 		       hex, time);
 }
 
+/* ---- what a sweep is about to free ---- */
+
+static bool visit_unkept(void *ctx, const struct hash *node)
+{
+	struct embedded *e = ctx;
+
+	return !gate_node_kept(&e->gate, node);
+}
+
+static enum status keep_entry(void *ctx, const struct tree_entry *entry, struct err *err)
+{
+	struct embedded *e = ctx;
+	struct hash blob;
+	uint64_t size;
+	enum status st = entry_blob(entry->value, entry->value_len, &blob, &size, err);
+
+	if (st == ST_OK)
+		gate_fresh(&e->gate, blob.bytes);
+	return st;
+}
+
+enum status embedded_keep_objects(struct embedded *e, const struct lake_id *commit, struct err *err)
+{
+	const struct node_store store = embedded_nodes(e);
+	struct hash root;
+	enum status st = gate_epoch(&e->gate) ? embedded_tree(e, commit, &root, err) : ST_OK;
+
+	if (st != ST_OK || !gate_epoch(&e->gate) || gate_commit_kept(&e->gate, commit, &root))
+		return st;
+	st = tree_walk(&store, &root, visit_unkept, keep_entry, e, err);
+	if (st == ST_OK)
+		gate_fresh(&e->gate, commit->bytes);
+	return st;
+}
+
+/* ---- what was freed ---- */
+
 /* One entry of the tree that is wanted. */
 static enum status check_entry(struct embedded *e, const char *path, const void *value, size_t len,
 			       struct err *err)

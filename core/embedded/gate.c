@@ -86,6 +86,27 @@ bool gate_use(struct gate *g, const struct lake_id *commit)
 	return ok;
 }
 
+bool gate_node_kept(struct gate *g, const struct hash *node)
+{
+	bool kept;
+
+	pthread_mutex_lock(&g->lock);
+	kept = !g->kept || mark_set_has(g->kept, node->bytes);
+	pthread_mutex_unlock(&g->lock);
+	return kept;
+}
+
+bool gate_commit_kept(struct gate *g, const struct lake_id *commit, const struct hash *tree)
+{
+	bool kept;
+
+	pthread_mutex_lock(&g->lock);
+	kept = !g->kept || mark_set_has(g->kept, tree->bytes) ||
+	       mark_set_has(g->fresh, commit->bytes);
+	pthread_mutex_unlock(&g->lock);
+	return kept;
+}
+
 void gate_upload_keep(struct gate *g, struct gate_upload *u, const struct hash *hash)
 {
 	pthread_mutex_lock(&g->lock);

@@ -12,6 +12,10 @@
  *   marks, it becomes a root. While gc sweeps, it must be marked or fresh; any
  *   other is being freed, and the operation is refused.
  *
+ * - Of a used commit that is marked as history, the objects may be about to be
+ *   freed: they are registered as fresh one by one (what is left of them), and
+ *   then the commit itself, which says that they are.
+ *
  * - A commit that is made while gc marks is a root as well: whoever made it may
  *   have entered before the epoch, and have written its trees then.
  *
@@ -63,7 +67,8 @@ struct gate {
 	struct lake_id *roots; /* used commits that are not marked yet */
 	size_t n_roots;
 	size_t cap_roots;
-	const struct mark_set *kept; /* GATE_SWEEP: marked commits; gc's own */
+	const struct mark_set *kept; /* GATE_SWEEP: marked commits, and the nodes of
+				      * shown trees; gc's own */
 };
 
 void gate_init(struct gate *g);
@@ -92,6 +97,12 @@ static inline bool gate_epoch(struct gate *g)
 void gate_fresh(struct gate *g, const unsigned char hash[32]);
 /* False: gc is freeing the commit. */
 MUST_CHECK bool gate_use(struct gate *g, const struct lake_id *commit);
+
+/* Is every object of the tree's node, or of the commit with that tree, kept by
+ * the sweep that is under way? True where none is. The objects of what history
+ * alone names are not. */
+bool gate_node_kept(struct gate *g, const struct hash *node);
+bool gate_commit_kept(struct gate *g, const struct lake_id *commit, const struct hash *tree);
 
 /* Registers an object that an upload is about to name in the store, or has
  * named: as fresh, and as listed until gate_upload_drop(). */

@@ -80,9 +80,7 @@ static enum status pack_all(struct gc *gc, struct err *err)
 	return st == ST_OK ? pack(gc, 'b', &gc->report.small, err) : st;
 }
 
-/* ---- one run ---- */
-
-static enum status run(struct gc *gc, struct err *err)
+static enum status free_garbage(struct gc *gc, struct err *err)
 {
 	enum status st = gc_mark(gc, err);
 
@@ -100,30 +98,91 @@ static enum status run(struct gc *gc, struct err *err)
 	return pack_all(gc, err);
 }
 
+/* ---- what is old ---- */
+
+static enum status add_commit(struct gc *gc, const struct commit *c, void *ctx, struct err *err)
+{
+	(void)gc;
+	(void)err;
+	gc_times_add(ctx, c->public.time_ms);
+	return ST_OK;
+}
+
+static enum status add_entry(void *ctx, const struct lake_reflog_entry *entry, struct err *err)
+{
+	(void)err;
+	gc_times_add(ctx, entry->time_ms);
+	return ST_OK;
+}
+
+/* When the lake was written to, as far as it says so itself. */
+static enum status read_times(struct gc *gc, struct gc_times *out, struct err *err)
+{
+	enum status st = gc_each_commit(gc, add_commit, out, err);
+
+	if (st == ST_OK)
+		st = embedded_reflog_each(gc->e, add_entry, out, err);
+	gc_times_sort(out);
+	return st;
+}
+
+/* retain_ms 0: INT64_MAX, all is old. */
+static int64_t aged_before(const struct gc *gc, const struct gc_times *times, int64_t retain_ms)
+{
+	if (retain_ms == 0)
+		return INT64_MAX;
+	return gc->options->trust_clock ? gc->now_ms - retain_ms
+					: gc_aged_before(times, gc->now_ms, retain_ms);
+}
+
+static enum status find_ages(struct gc *gc, struct err *err)
+{
+	const struct lake_gc_options *o = gc->options;
+	AUTO(gc_times_release) struct gc_times times = {.n = 0};
+	int64_t shown_ms = o->history_retain_ms > o->grace_ms ? o->history_retain_ms : o->grace_ms;
+	enum status st = o->trust_clock ? ST_OK : read_times(gc, &times, err);
+	int64_t oldest_ms;
+
+	if (st != ST_OK)
+		return st;
+	gc->young_from_ms = aged_before(gc, &times, o->grace_ms);
+	gc->logged_from_ms = aged_before(gc, &times, o->reflog_retain_ms);
+	if (o->history_retain_ms == 0)
+		return ST_OK;
+	gc->shown_from_ms = aged_before(gc, &times, shown_ms);
+	oldest_ms =
+		times.n && gc->shown_from_ms < times.items[0] ? times.items[0] : gc->shown_from_ms;
+	if (oldest_ms < gc->now_ms - shown_ms)
+		gc->report.uncounted_ms = gc->now_ms - shown_ms - oldest_ms;
+	return ST_OK;
+}
+
+/* ---- one run ---- */
+
 static enum status collect(struct embedded *e, const struct lake_gc_options *options,
 			   struct lake_gc_report *out, struct err *err)
 {
 	struct rng rng = rng_system();
 	int64_t start_us = e->clock->mono_us(e->clock);
-	int64_t now_ms = e->clock->wall_ms(e->clock);
-	int64_t shown_ms = options->history_retain_ms > options->grace_ms
-				   ? options->history_retain_ms
-				   : options->grace_ms;
 	AUTO(gc_release)
 	struct gc gc = {
 		.e = e,
 		.options = options,
 		.keep_len = options->keep_prefix ? strlen(options->keep_prefix) : 0,
-		.now_ms = now_ms,
+		.now_ms = e->clock->wall_ms(e->clock),
 		.reflog_from = UINT64_MAX,
-		.shown_from_ms = options->history_retain_ms ? now_ms - shown_ms : INT64_MIN,
+		.shown_from_ms = INT64_MIN,
 		.kept = mark_set_new(MARK_EXACT, 0),
 		.history = mark_set_new(MARK_EXACT, 0),
 		.objects = mark_set_new(MARK_SHORT, rng_next(&rng)),
 		.old_objects = mark_set_new(MARK_SHORT, rng_next(&rng)),
 	};
-	enum status st = run(&gc, err);
+	enum status st;
 
+	gc_step(&gc, "mark");
+	st = find_ages(&gc, err);
+	if (st == ST_OK)
+		st = free_garbage(&gc, err);
 	if (st != ST_OK)
 		return st;
 	gc.report.elapsed_ms = (e->clock->mono_us(e->clock) - start_us) / 1000;

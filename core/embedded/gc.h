@@ -13,6 +13,7 @@
 #ifndef TIDEMARK_EMBEDDED_GC_H
 #define TIDEMARK_EMBEDDED_GC_H
 
+#include "core/embedded/gc_age.h"
 #include "core/embedded/mark_set.h"
 #include "core/embedded/store.h"
 
@@ -22,7 +23,10 @@ struct gc {
 	struct lake_gc_report report;
 	size_t keep_len; /* of options->keep_prefix */
 	int64_t now_ms;
-	int64_t shown_from_ms; /* commits from then on are shown */
+	/* What is from then on is not old enough; INT64_MIN: all is not. */
+	int64_t shown_from_ms; /* commits: shown */
+	int64_t young_from_ms; /* commits: kept whatever names them; INT64_MAX: none */
+	int64_t logged_from_ms; /* entries of the reflog; INT64_MAX: none */
 	/* The first entry of the reflog that keeps something: what comes behind it
 	 * stays, so that each ref's entries follow from one another. */
 	uint64_t reflog_from;
@@ -46,8 +50,15 @@ struct gc {
 
 /* Every so often; ST_INTERRUPTED. */
 MUST_CHECK enum status gc_goes_on(struct gc *gc, struct err *err);
+/* One more node or commit. */
+MUST_CHECK enum status gc_count_one(struct gc *gc, struct err *err);
 void gc_step(struct gc *gc, const char *step);
 
+/* Every commit that is stored, whatever names it; each() borrows it. */
+MUST_CHECK enum status gc_each_commit(struct gc *gc,
+				      enum status (*each)(struct gc *gc, const struct commit *c,
+							  void *ctx, struct err *err),
+				      void *ctx, struct err *err);
 /* Begins the epoch and marks; when it returns, the gate sweeps (in a dry run it
  * still marks). */
 MUST_CHECK enum status gc_mark(struct gc *gc, struct err *err);

@@ -7,7 +7,7 @@
 
 #define ASK_EVERY 256 /* nodes or commits */
 
-static enum status count_one(struct gc *gc, struct err *err)
+enum status gc_count_one(struct gc *gc, struct err *err)
 {
 	return ++gc->done % ASK_EVERY == 0 ? gc_goes_on(gc, err) : ST_OK;
 }
@@ -19,7 +19,7 @@ static enum status node_get(void *ctx, const struct hash *id, struct buf *out, s
 {
 	struct gc *gc = ctx;
 	AUTO(buf_release) struct buf key = BUF_INIT;
-	enum status st = count_one(gc, err);
+	enum status st = gc_count_one(gc, err);
 
 	key_node(&key, id);
 	return st == ST_OK ? db_get(gc->e->db, &key, out, err) : st;
@@ -97,12 +97,44 @@ static enum status get_commit(struct gc *gc, const struct lake_id *id, struct co
 {
 	AUTO(buf_release) struct buf key = BUF_INIT;
 	AUTO(buf_release) struct buf bytes = BUF_INIT;
-	enum status st = count_one(gc, err);
+	enum status st = gc_count_one(gc, err);
 
 	key_commit(&key, id);
 	if (st == ST_OK)
 		st = db_get(gc->e->db, &key, &bytes, err);
 	return st == ST_OK ? commit_decode(id, bytes.data, bytes.len, out, err) : st;
+}
+
+enum status gc_each_commit(struct gc *gc,
+			   enum status (*each)(struct gc *gc, const struct commit *c, void *ctx,
+					       struct err *err),
+			   void *ctx, struct err *err)
+{
+	AUTO(buf_release) struct buf prefix = BUF_INIT;
+	AUTO(db_iter_freep) struct db_iter *it = NULL;
+	enum status st;
+
+	buf_addc(&prefix, 'c');
+	it = db_iter_new(gc->e->db, &prefix);
+	while ((st = db_iter_next(it, err)) == ST_OK) {
+		AUTO(commit_release) struct commit c = {0};
+		struct bytes key = db_iter_key(it);
+		struct bytes value = db_iter_value(it);
+		struct lake_id id;
+
+		if (bytes_left(&key) != 1 + sizeof(id.bytes))
+			return err_set(err, ST_DAMAGED, "a commit's key in %s is no id",
+				       gc->e->root);
+		memcpy(id.bytes, key.p + 1, sizeof(id.bytes));
+		st = commit_decode(&id, value.p, bytes_left(&value), &c, err);
+		if (st == ST_OK)
+			st = gc_count_one(gc, err);
+		if (st == ST_OK)
+			st = each(gc, &c, ctx, err);
+		if (st != ST_OK)
+			return st;
+	}
+	return st == ST_END ? ST_OK : st;
 }
 
 static void push(struct gc *gc, const struct lake_id *id)
@@ -195,8 +227,7 @@ static enum status mark_refs(struct gc *gc, enum lake_ref_kind kind, struct err 
 
 bool gc_reflog_old(const struct gc *gc, const struct lake_reflog_entry *entry)
 {
-	return gc->options->reflog_retain_ms == 0 ||
-	       entry->time_ms < gc->now_ms - gc->options->reflog_retain_ms;
+	return entry->time_ms < gc->logged_from_ms;
 }
 
 /* Where an entry leads to may be gone: by a run with less patience. */
@@ -213,37 +244,18 @@ static enum status mark_entry(void *ctx, const struct lake_reflog_entry *entry, 
 	return st == ST_OK ? mark_root(gc, &entry->to, true, err) : st;
 }
 
+static enum status mark_if_young(struct gc *gc, const struct commit *c, void *ctx, struct err *err)
+{
+	(void)ctx;
+	if (c->public.time_ms >= gc->young_from_ms)
+		push(gc, &c->public.id);
+	return mark_stack(gc, err);
+}
+
 static enum status mark_young(struct gc *gc, struct err *err)
 {
-	AUTO(buf_release) struct buf prefix = BUF_INIT;
-	AUTO(db_iter_freep) struct db_iter *it = NULL;
-	enum status st;
-
-	if (gc->options->grace_ms == 0)
-		return ST_OK;
-	buf_addc(&prefix, 'c');
-	it = db_iter_new(gc->e->db, &prefix);
-	while ((st = db_iter_next(it, err)) == ST_OK) {
-		AUTO(commit_release) struct commit c = {0};
-		struct bytes key = db_iter_key(it);
-		struct bytes value = db_iter_value(it);
-		struct lake_id id;
-
-		if (bytes_left(&key) != 1 + sizeof(id.bytes))
-			return err_set(err, ST_DAMAGED, "a commit's key in %s is no id",
-				       gc->e->root);
-		memcpy(id.bytes, key.p + 1, sizeof(id.bytes));
-		st = commit_decode(&id, value.p, bytes_left(&value), &c, err);
-		if (st == ST_OK)
-			st = count_one(gc, err);
-		if (st == ST_OK && c.public.time_ms >= gc->now_ms - gc->options->grace_ms)
-			push(gc, &id);
-		if (st == ST_OK)
-			st = mark_stack(gc, err);
-		if (st != ST_OK)
-			return st;
-	}
-	return st == ST_END ? ST_OK : st;
+	return gc->young_from_ms == INT64_MAX ? ST_OK
+					      : gc_each_commit(gc, mark_if_young, NULL, err);
 }
 
 /* Of the staged changes as they were when the epoch began: those that came
@@ -302,7 +314,6 @@ enum status gc_mark(struct gc *gc, struct err *err)
 	AUTO(db_iter_freep) struct db_iter *staged = NULL;
 	enum status st;
 
-	gc_step(gc, "mark");
 	buf_addc(&prefix, 's');
 	pthread_mutex_lock(&e->moves); /* so that no staged change falls in between */
 	gate_epoch_begin(&e->gate);

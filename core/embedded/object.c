@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "core/base/file.h"
+#include "core/base/killpoint.h"
 #include "core/embedded/store.h"
 
 #define COPY_STEP_BYTES (1u << 30)
@@ -50,21 +51,7 @@ static enum status damaged(const struct object *o, struct err *err)
 		       o->path);
 }
 
-/* The object's data are not there: freed by gc, or lost. */
-static enum status absent(struct embedded *e, const struct object *o, struct err *err)
-{
-	bool expired = false;
-	int64_t time_ms = 0;
-	enum status st = embedded_is_expired(e, &o->blob, &expired, &time_ms, err);
-
-	if (st != ST_OK)
-		return st;
-	if (expired)
-		return embedded_expired(&o->blob, time_ms, err);
-	return err_set(err, ST_DAMAGED,
-		       "%s is missing; `tidemark fsck` names the objects that need it", o->path);
-}
-
+/* ST_NOT_FOUND where the object's data are not there. */
 static enum status open_small(struct embedded *e, struct object *o, struct err *err)
 {
 	AUTO(buf_release) struct buf key = BUF_INIT;
@@ -73,8 +60,6 @@ static enum status open_small(struct embedded *e, struct object *o, struct err *
 
 	key_blob(&key, &o->blob);
 	st = db_get(e->db, &key, &o->small, err);
-	if (st == ST_NOT_FOUND)
-		return absent(e, o, err);
 	if (st != ST_OK)
 		return st;
 	hash_of(buf_str(&o->small), o->small.len, &found);
@@ -82,17 +67,43 @@ static enum status open_small(struct embedded *e, struct object *o, struct err *
 									    : damaged(o, err);
 }
 
+/* ST_NOT_FOUND likewise. */
 static enum status open_file(struct embedded *e, struct object *o, struct err *err)
 {
 	o->fd = open(o->path, O_RDONLY | O_CLOEXEC);
 	if (o->fd < 0 && errno == ENOENT)
-		return absent(e, o, err);
+		return err_set(err, ST_NOT_FOUND, "%s is missing", o->path);
 	if (o->fd < 0 || fstat(o->fd, &o->file) < 0)
 		return err_errno(err, errno, "cannot open %s", o->path);
 	if ((uint64_t)o->file.st_size != o->base.size)
 		return damaged(o, err);
 	o->good = verified_has(e->verified, &o->blob, &o->file);
 	return ST_OK;
+}
+
+static enum status open_data(struct embedded *e, struct object *o, struct err *err)
+{
+	return o->base.size < BLOB_FILE_BYTES ? open_small(e, o, err) : open_file(e, o, err);
+}
+
+/* The object's data were not there: freed by gc, or lost. */
+static enum status absent(struct embedded *e, struct object *o, struct err *err)
+{
+	bool expired = false;
+	int64_t time_ms = 0;
+	enum status st;
+
+	KILL_POINT("lake.object.absent");
+	st = embedded_is_expired(e, &o->blob, &expired, &time_ms, err);
+	if (st == ST_OK && expired)
+		return embedded_expired(&o->blob, time_ms, err);
+	/* It is no longer expired where it has just been stored again. */
+	if (st == ST_OK)
+		st = open_data(e, o, err);
+	if (st != ST_NOT_FOUND)
+		return st;
+	return err_set(err, ST_DAMAGED,
+		       "%s is missing; `tidemark fsck` names the objects that need it", o->path);
 }
 
 /* The tree's entry of the path. */
@@ -132,7 +143,9 @@ enum status embedded_object_open(struct lake *lake, const struct lake_id *commit
 	o->fd = -1;
 	o->path = embedded_blob_path(e, &entry.blob);
 	entry_release(&entry);
-	st = o->base.size < BLOB_FILE_BYTES ? open_small(e, o, err) : open_file(e, o, err);
+	st = open_data(e, o, err);
+	if (st == ST_NOT_FOUND)
+		st = absent(e, o, err);
 	if (st != ST_OK) {
 		embedded_object_close(&o->base);
 		st = err_wrap(err, st, "'%s'", path);

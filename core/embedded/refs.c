@@ -170,6 +170,23 @@ static bool only_deletes(const struct lake_move *moves, size_t n)
 	return true;
 }
 
+/* Of what refs are to name; before the lock is taken, since it may take a while.
+ * What is not there is said when the move is checked. */
+static enum status keep_objects(struct embedded *e, const struct lake_move *moves, size_t n,
+				struct err *err)
+{
+	enum status st = ST_OK;
+
+	for (size_t i = 0; st == ST_OK && i < n; i++) {
+		if (lake_id_is_none(&moves[i].to))
+			continue;
+		st = embedded_use(e, &moves[i].to, err);
+		if (st == ST_NOT_FOUND)
+			st = ST_OK;
+	}
+	return st;
+}
+
 enum status embedded_refs_move(struct lake *lake, const struct lake_move *moves, size_t n,
 			       const char *reason, struct err *err)
 {
@@ -179,6 +196,8 @@ enum status embedded_refs_move(struct lake *lake, const struct lake_move *moves,
 	/* On a full disk too: what is deleted is what gc can free. */
 	enum status st = only_deletes(moves, n) ? ST_OK : space_take(&e->space, 0, err);
 
+	if (st == ST_OK)
+		st = keep_objects(e, moves, n, err);
 	if (st != ST_OK)
 		return st;
 	pthread_mutex_lock(&e->moves);

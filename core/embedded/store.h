@@ -133,6 +133,10 @@ MUST_CHECK enum status embedded_is_expired(struct embedded *e, const struct hash
 void embedded_not_expired(struct embedded *e, const struct hash *blob);
 /* ST_EXPIRED, in words. */
 enum status embedded_expired(const struct hash *blob, int64_t time_ms, struct err *err);
+/* For who has entered the gate and uses the commit: what is still there of its
+ * objects outlives a sweep that is under way. */
+MUST_CHECK enum status embedded_keep_objects(struct embedded *e, const struct lake_id *commit,
+					     struct err *err);
 /* All objects that `wanted` has and `shown` has not as they are: each is
  * registered as fresh, and ST_EXPIRED where it was freed. Both are roots. */
 MUST_CHECK enum status embedded_check_trees(struct embedded *e, const struct hash *shown,

@@ -9,7 +9,8 @@ enum status remote_gc(struct lake *lake, const struct lake_gc_options *options,
 
 	ask_init(&a, remote_of(lake), "gc");
 	a.no_timeout = true;
-	a.in = json_pack("{s:b,s:I,s:I,s:I}", "dry_run", options->dry_run, "history_retain_ms",
+	a.in = json_pack("{s:b,s:b,s:I,s:I,s:I}", "dry_run", options->dry_run, "trust_clock",
+			 options->trust_clock, "history_retain_ms",
 			 (json_int_t)options->history_retain_ms, "reflog_retain_ms",
 			 (json_int_t)options->reflog_retain_ms, "grace_ms",
 			 (json_int_t)options->grace_ms);

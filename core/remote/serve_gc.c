@@ -20,6 +20,7 @@ static enum status run_gc(struct request *r, struct err *err)
 	enum status st;
 
 	if (!wire_get_bool(r->in, "dry_run", &options.dry_run) ||
+	    !wire_get_bool(r->in, "trust_clock", &options.trust_clock) ||
 	    !get_ms(r->in, "history_retain_ms", &options.history_retain_ms) ||
 	    !get_ms(r->in, "reflog_retain_ms", &options.reflog_retain_ms) ||
 	    !get_ms(r->in, "grace_ms", &options.grace_ms))

@@ -12,10 +12,20 @@ static const struct {
 	const char *name;
 	size_t offset;
 } numbers[] = {
-	COUNT(commits),          COUNT(nodes),       COUNT(small),          COUNT(files),
-	NUMBER(object_bytes),    NUMBER(expired),    NUMBER(expired_bytes), NUMBER(reflog_dropped),
-	NUMBER(temp_files),      NUMBER(temp_bytes), NUMBER(memory_bytes),  NUMBER(elapsed_ms),
+	COUNT(commits),
+	COUNT(nodes),
+	COUNT(small),
+	COUNT(files),
+	NUMBER(object_bytes),
+	NUMBER(expired),
+	NUMBER(expired_bytes),
+	NUMBER(reflog_dropped),
+	NUMBER(temp_files),
+	NUMBER(temp_bytes),
+	NUMBER(memory_bytes),
+	NUMBER(elapsed_ms),
 	NUMBER(longest_wait_us),
+	NUMBER(uncounted_ms),
 };
 
 _Static_assert(sizeof(struct lake_gc_report) == ARRAY_SIZE(numbers) * sizeof(uint64_t),

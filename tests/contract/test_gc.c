@@ -66,11 +66,14 @@ static int64_t now_ms(void)
 }
 
 static const struct lake_gc_options defaults = {.reflog_retain_ms = LAKE_GC_REFLOG_RETAIN_MS,
-						.grace_ms = LAKE_GC_GRACE_MS};
+						.grace_ms = LAKE_GC_GRACE_MS,
+						.trust_clock = true};
 /* Nothing but refs, staged changes and what is in use. */
 static const struct lake_gc_options strict = {.reflog_retain_ms = 0};
-static const struct lake_gc_options retain_7 = {
-	.history_retain_ms = 7 * DAY_MS, .reflog_retain_ms = DAY_MS, .grace_ms = DAY_MS};
+static const struct lake_gc_options retain_7 = {.history_retain_ms = 7 * DAY_MS,
+						.reflog_retain_ms = DAY_MS,
+						.grace_ms = DAY_MS,
+						.trust_clock = true};
 
 static struct lake_gc_report collect(const struct lake_gc_options *options)
 {
@@ -702,6 +705,133 @@ static void stored_again_while_it_expires(void **state)
 	everything_is_whole();
 }
 
+static void tag_it(void)
+{
+	make_ref(LAKE_TAG, "late", &garbage);
+}
+
+static void tag_in_a_lease(void)
+{
+	struct lake_list *list = NULL;
+
+	MUST(lake_list_open(lake, &garbage, "", &list, &err));
+	tag_it();
+	lake_list_close(list);
+}
+
+/* History that something takes hold of while it is about to expire keeps all its
+ * data: a tag, a branch, a commit on top of it. */
+static void what_is_used_again_stays(void **state)
+{
+	static void (*const acts[])(void) = {tag_it, bring_back, build_on_garbage, tag_in_a_lease};
+	static const char *const points[] = {"gc.mark.begin", "gc.mark.end"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(acts) * ARRAY_SIZE(points); i++) {
+		tear_down(state);
+		set_up(state);
+		commit_noise("main", "d/large", LARGE, 1);
+		garbage = commit_noise("main", "d/small", 100, 2);
+		commit_noise("main", "d/large", LARGE, 3);
+		commit_noise("main", "d/small", 100, 4);
+		pass_days(30);
+		assert_int_equal(collect_with(&retain_7, points[i % 2], acts[i / 2]).expired, 0);
+		MUST(read_at(&garbage, "d/large", &err));
+		MUST(read_at(&garbage, "d/small", &err));
+		everything_is_whole();
+		/* And so it stays. */
+		assert_int_equal(collect(&retain_7).expired, 0);
+		everything_is_whole();
+		check_model(&retain_7);
+	}
+}
+
+static void stored_while_it_was_opened(const char *name, void *ctx)
+{
+	if (strcmp(name, "lake.object.absent") != 0)
+		return;
+	kill_point_set_hook(NULL, NULL);
+	commit_bytes(lake, "main", "copy", ctx, LARGE);
+}
+
+/* A reader has not found what expired; then it is stored again: no damage. */
+static void stored_again_while_it_is_opened(void **state)
+{
+	AUTO(freep) char *data = noise(LARGE, 1);
+	struct lake_id old = commit_noise("main", "f", LARGE, 1);
+
+	(void)state;
+	commit_noise("main", "f", LARGE, 2);
+	pass_days(30);
+	assert_int_equal(collect(&retain_7).expired, 1);
+	MUST_BE(ST_EXPIRED, read_at(&old, "f", &err));
+	kill_point_set_hook(stored_while_it_was_opened, data);
+	MUST(read_at(&old, "f", &err));
+}
+
+/* ---- a clock that is wrong ---- */
+
+/* Commits every day for n days; the first is out. */
+static struct lake_id daily_commits(int n)
+{
+	struct lake_id first = {{0}};
+
+	for (int i = 0; i < n; i++) {
+		struct lake_id id = commit_noise("main", "f", 100, (uint64_t)now_ms());
+
+		if (i == 0)
+			first = id;
+		pass_days(1);
+	}
+	return first;
+}
+
+static void a_clock_that_jumps_ages_little(void **state)
+{
+	struct lake_gc_options careful = retain_7;
+	struct lake_id first = daily_commits(3), prepared = orphan(77);
+	struct lake_gc_report report;
+
+	(void)state;
+	careful.trust_clock = false;
+	careful.reflog_retain_ms = 7 * DAY_MS;
+	pass_days(1000);
+	report = collect(&careful);
+	assert_int_equal(report.expired + report.commits.freed + report.reflog_dropped, 0);
+	assert_true(report.uncounted_ms > 0);
+	/* Nor when the lake goes on in the time that is wrong, */
+	daily_commits(1);
+	report = collect(&careful);
+	assert_int_equal(report.expired + report.commits.freed + report.reflog_dropped, 0);
+	/* or when the clock is set right again. */
+	vclock.wall_ms -= 1001 * DAY_MS;
+	daily_commits(1);
+	report = collect(&careful);
+	assert_int_equal(report.expired + report.commits.freed + report.reflog_dropped, 0);
+	MUST(read_at(&first, "f", &err));
+	assert_true(there(&prepared));
+	/* Whoever knows better says so. */
+	vclock.wall_ms += 1001 * DAY_MS;
+	assert_int_equal(collect(&retain_7).expired, 3);
+	assert_false(there(&prepared));
+	check_model(&retain_7);
+}
+
+/* Where the lake is written to, the guard changes nothing. */
+static void a_clock_that_goes_on_ages_as_it_says(void **state)
+{
+	struct lake_gc_options careful = retain_7;
+	struct lake_id first = daily_commits(12);
+	struct lake_gc_report report;
+
+	(void)state;
+	careful.trust_clock = false;
+	report = collect(&careful);
+	assert_int_equal(report.expired, 5);
+	assert_int_equal(report.uncounted_ms, 0);
+	MUST_BE(ST_EXPIRED, read_at(&first, "f", &err));
+	check_model(&careful);
+}
+
 /* ---- random histories against the model ---- */
 
 enum { WORLD_STEPS = 60, WORLD_SEEDS = 25 };
@@ -775,6 +905,7 @@ static void random_histories(void **state)
 				.history_retain_ms = (int64_t)rng_below(&r, 3) * 5 * DAY_MS,
 				.reflog_retain_ms = (int64_t)rng_below(&r, 3) * 4 * DAY_MS,
 				.grace_ms = (int64_t)rng_below(&r, 3) * DAY_MS / 2,
+				.trust_clock = true,
 			};
 
 			random_step(&r);
@@ -808,6 +939,10 @@ int main(void)
 		GC_TEST(a_prefix_never_expires),
 		GC_TEST(what_is_checked_stays),
 		GC_TEST(stored_again_while_it_expires),
+		GC_TEST(what_is_used_again_stays),
+		GC_TEST(stored_again_while_it_is_opened),
+		GC_TEST(a_clock_that_jumps_ages_little),
+		GC_TEST(a_clock_that_goes_on_ages_as_it_says),
 		GC_TEST(random_histories),
 	};
 
