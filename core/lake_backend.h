@@ -207,6 +207,8 @@ struct lake_ops {
 	/* Without the visitor: lake.c calls it. */
 	enum status (*fsck)(struct lake *lake, bool quick, struct lake_fsck_report *report,
 			    struct err *err);
+	enum status (*backup)(struct lake *lake, const char *dir, struct lake_backup_report *out,
+			      struct err *err);
 	enum status (*progress)(struct lake *lake, struct lake_progress *out, struct err *err);
 };
 

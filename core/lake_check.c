@@ -90,6 +90,32 @@ enum status lake_fsck_folder(const char *url, bool quick, bool metadata,
 	return st == ST_OK ? embedded_fsck_folder(folder, quick, metadata, report, err) : st;
 }
 
+/* ---- backup ---- */
+
+void lake_backup_report_release(struct lake_backup_report *report)
+{
+	names_release(&report->damaged);
+	*report = (struct lake_backup_report){.objects = 0};
+}
+
+enum status lake_backup(struct lake *lake, const char *dir, struct lake_backup_report *out,
+			struct err *err)
+{
+	if (dir[0] != '/')
+		return err_set(err, ST_USAGE, "'%s' is no absolute path", dir);
+	return lake->ops->backup(lake, dir, out, err);
+}
+
+enum status lake_restore(const char *url, const char *dir,
+			 void (*step)(void *ctx, const struct lake_progress *p), void *ctx,
+			 struct lake_backup_report *out, struct err *err)
+{
+	AUTO(freep) char *folder = NULL;
+	enum status st = lake_url_folder(url, &folder, err);
+
+	return st == ST_OK ? embedded_restore(folder, dir, step, ctx, out, err) : st;
+}
+
 enum status lake_progress(struct lake *lake, struct lake_progress *out, struct err *err)
 {
 	return lake->ops->progress(lake, out, err);

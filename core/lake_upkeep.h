@@ -88,6 +88,40 @@ MUST_CHECK enum status lake_fsck(struct lake *lake, const struct lake_fsck_optio
 MUST_CHECK enum status lake_fsck_folder(const char *url, bool quick, bool metadata,
 					struct lake_fsck_report *report, struct err *err);
 
+/* ---- backup ---- */
+
+struct lake_backup_report {
+	int64_t time_ms; /* the moment that it shows */
+	uint64_t sequence; /* the last write that it holds */
+	uint64_t objects, bytes; /* files of objects in it */
+	uint64_t copied_objects, copied_bytes; /* of these, now */
+	uint64_t removed_objects; /* that it no longer needs */
+	uint64_t metadata_bytes, copied_metadata_bytes;
+	/* Objects that are damaged where they were to be copied from: left out, or
+	 * kept as an earlier backup has them. */
+	struct lake_names damaged;
+};
+
+void lake_backup_report_release(struct lake_backup_report *report);
+
+/* Makes dir (absolute, reached by the lake's owner) a backup of the lake as it
+ * is at one moment, beside whoever writes. dir is absent, empty, or a backup of
+ * this lake, of which only what is new is copied; until this returns that one
+ * stays usable. ST_USAGE dir is something else, or inside the lake; ST_CONFLICT
+ * it holds a later state of this lake; ST_NO_SPACE; ST_BUSY as lake_fsck(). */
+MUST_CHECK enum status lake_backup(struct lake *lake, const char *dir,
+				   struct lake_backup_report *out, struct err *err);
+
+struct lake_progress;
+/* Makes the lake at url (absent, or an empty folder) of a backup; everything is
+ * compared with its hash on the way, and the lake is none before all is there.
+ * step may be NULL. ST_EXISTS, ST_USAGE the folder is in use; ST_NOT_FOUND dir
+ * has no complete backup; ST_DAMAGED its metadata are damaged (damaged objects
+ * are named in out, and left out). */
+MUST_CHECK enum status lake_restore(const char *url, const char *dir,
+				    void (*step)(void *ctx, const struct lake_progress *p),
+				    void *ctx, struct lake_backup_report *out, struct err *err);
+
 /* How far a long operation of this lake (fsck, backup, gc) is; what "" where
  * none runs. Totals are 0 where they are not known. */
 struct lake_progress {

@@ -35,6 +35,8 @@
 	X(fsck)                                                                                    \
 	X(gc)                                                                                      \
 	X(import)                                                                                  \
+	X(backup)                                                                                  \
+	X(restore)                                                                                 \
 	X(export)                                                                                  \
 	X(config)                                                                                  \
 	X(version)

@@ -489,3 +489,18 @@ void db_compact(struct db *db, const struct buf *prefix, unsigned part, unsigned
 	rocksdb_compact_range_opt(db->handle, options, from.data, from.len, to.data, to.len);
 	rocksdb_compactoptions_destroy(options);
 }
+
+/* ---- checkpoints ---- */
+
+enum status db_checkpoint(struct db *db, const char *path, struct err *err)
+{
+	AUTO(freep) char *what = xasprintf("cannot copy the lake's metadata to %s", path);
+	char *text = NULL;
+	rocksdb_checkpoint_t *checkpoint = rocksdb_checkpoint_object_create(db->handle, &text);
+
+	if (!text) {
+		rocksdb_checkpoint_create(checkpoint, path, 0, &text);
+		rocksdb_checkpoint_object_destroy(checkpoint);
+	}
+	return text ? db_error(text, what, err) : ST_OK;
+}

@@ -77,6 +77,10 @@ MUST_CHECK enum status db_iter_prev(struct db_iter *it, struct err *err);
 struct bytes db_iter_key(const struct db_iter *it);
 struct bytes db_iter_value(const struct db_iter *it);
 
+/* The database as it is now, as a folder of its own (path must not exist) beside
+ * this one: tables are shared by hard links, and no log is needed. */
+MUST_CHECK enum status db_checkpoint(struct db *db, const char *path, struct err *err);
+
 /* Reads what a scan does not: calls bad with the name of a table file, and the
  * reason, where its file is gone or its filter cannot be read. */
 void db_check_tables(struct db *db, const char *path,

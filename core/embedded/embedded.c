@@ -88,6 +88,7 @@ static const struct lake_ops embedded_ops = {
 	.interrupt = embedded_interrupt,
 	.free_bytes = embedded_free_bytes,
 	.fsck = embedded_fsck,
+	.backup = embedded_backup,
 	.progress = embedded_progress,
 };
 
@@ -177,6 +178,42 @@ static enum status open_metadata(struct embedded *e, bool create, uint64_t kept,
 	return db_open(meta, create, DB_LOG_PREFIX, &e->db, err);
 }
 
+static void identity_new(unsigned char out[LAKE_IDENTITY_BYTES])
+{
+	struct rng rng = rng_system();
+	uint64_t numbers[2] = {rng_next(&rng), rng_next(&rng)};
+
+	memcpy(out, numbers, LAKE_IDENTITY_BYTES);
+}
+
+/* A lake that was made before there were identities is given one. */
+enum status embedded_identity(struct embedded *e, unsigned char out[LAKE_IDENTITY_BYTES],
+			      struct err *err)
+{
+	AUTO(db_batch_freep) struct db_batch *batch = db_batch_new();
+	AUTO(buf_release) struct buf key = BUF_INIT;
+	AUTO(buf_release) struct buf value = BUF_INIT;
+	enum status st;
+
+	key_identity(&key);
+	pthread_mutex_lock(&e->moves);
+	st = db_get(e->db, &key, &value, err);
+	if (st == ST_NOT_FOUND) {
+		identity_new(out);
+		db_batch_put(batch, &key, out, LAKE_IDENTITY_BYTES);
+		e->sequence++;
+		embedded_write(e, batch);
+		st = ST_OK;
+	} else if (st == ST_OK && value.len == LAKE_IDENTITY_BYTES) {
+		memcpy(out, value.data, LAKE_IDENTITY_BYTES);
+	} else if (st == ST_OK) {
+		st = err_set(err, ST_DAMAGED, "the identity of the lake %s cannot be read",
+			     e->root);
+	}
+	pthread_mutex_unlock(&e->moves);
+	return st;
+}
+
 /* The first commit, empty, on `main`, which is protected. */
 static enum status first_commit(struct embedded *e, struct err *err)
 {
@@ -184,6 +221,7 @@ static enum status first_commit(struct embedded *e, struct err *err)
 	AUTO(buf_release) struct buf key = BUF_INIT;
 	struct new_commit c = {.root = {{0}}, .message = "Lake created"};
 	struct lake_move move = {.kind = LAKE_BRANCH, .name = "main"};
+	unsigned char id[LAKE_IDENTITY_BYTES];
 	enum status st;
 
 	if (e->sequence > 0)
@@ -195,6 +233,9 @@ static enum status first_commit(struct embedded *e, struct err *err)
 		return st;
 	key_protection(&key, "main");
 	db_batch_put(batch, &key, "", 0);
+	identity_new(id);
+	key_identity(&key);
+	db_batch_put(batch, &key, id, sizeof(id));
 	KILL_POINT("lake.create.commit");
 	embedded_write(e, batch);
 	return ST_OK;

@@ -23,5 +23,10 @@ MUST_CHECK enum status embedded_open(const char *folder, enum embedded_mode mode
 /* The contract of lake_fsck_folder(), for a folder that embedded_open() refuses. */
 MUST_CHECK enum status embedded_fsck_folder(const char *folder, bool quick, bool metadata,
 					    struct lake_fsck_report *report, struct err *err);
+/* The contract of lake_restore(). */
+MUST_CHECK enum status embedded_restore(const char *folder, const char *dir,
+					void (*step)(void *ctx, const struct lake_progress *p),
+					void *ctx, struct lake_backup_report *out,
+					struct err *err);
 
 #endif

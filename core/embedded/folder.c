@@ -30,6 +30,7 @@ static bool is_ours(const char *name)
 bool folder_is_ours(const char *name)
 {
 	return is_ours(name) || strcmp(name, "FORMAT") == 0 ||
+	       strcmp(name, FOLDER_RESTORING) == 0 ||
 	       strncmp(name, FOLDER_DAMAGED, strlen(FOLDER_DAMAGED)) == 0;
 }
 
@@ -42,7 +43,12 @@ static enum status check_no_strangers(const char *root, struct err *err)
 	if (!dir)
 		return err_errno(err, errno, "cannot read the folder %s", root);
 	while (st == ST_OK && (entry = readdir(dir)))
-		if (!is_ours(entry->d_name))
+		if (strcmp(entry->d_name, FOLDER_RESTORING) == 0)
+			st = err_set(err, ST_USAGE,
+				     "in %s a restore was interrupted; run `tidemark restore` "
+				     "again, or remove the folder",
+				     root);
+		else if (!is_ours(entry->d_name))
 			st = err_set(err, ST_USAGE,
 				     "%s is no lake and is not empty (it holds '%s'); name another "
 				     "folder",

@@ -26,6 +26,8 @@ MUST_CHECK enum status folder_check_format(const char *root, bool *found_out, st
 MUST_CHECK enum status folder_lock(const char *root, int *lock_out, struct err *err);
 /* May a lake's folder hold a file of this name? */
 bool folder_is_ours(const char *name);
+/* There as long as a restore is under way. */
+#define FOLDER_RESTORING "RESTORING"
 /* What repairing puts aside is called so, and the time. */
 #define FOLDER_DAMAGED "meta.damaged-"
 

@@ -8,6 +8,7 @@
  *   m NAME 0 SEQUENCE which reflog entries are about this name (no value)
  *   s BRANCH 0 PATH   a staged change (staging.c has its bytes)
  *   p BRANCH          a protected branch: the connector's name, or nothing
+ *   i                 the lake's identity: 16 random bytes
  *   q                 the sequence number of the last synced write
  *   x HASH            an object that gc freed as history: when (8 bytes)
  */
@@ -74,6 +75,11 @@ static inline void key_protection(struct buf *key, const char *branch)
 static inline void key_expired(struct buf *key, const struct hash *h)
 {
 	key_set(key, 'x', h->bytes, sizeof(h->bytes));
+}
+
+static inline void key_identity(struct buf *key)
+{
+	key_set(key, 'i', "", 0);
 }
 
 static inline void key_sequence(struct buf *key)

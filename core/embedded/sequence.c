@@ -38,13 +38,20 @@ static bool slot_decode(const unsigned char *in, uint64_t *out)
 }
 
 /* Both slots whole from the start, so that a torn one never leaves none. */
-static enum status create_file(const char *path, struct err *err)
+static enum status create_file(const char *path, uint64_t n, struct err *err)
 {
 	unsigned char slots[2 * SLOT_BYTES];
 
-	slot_encode(0, slots);
-	slot_encode(0, slots + SLOT_BYTES);
+	slot_encode(n, slots);
+	slot_encode(n, slots + SLOT_BYTES);
 	return file_replace(path, slots, sizeof(slots), err);
+}
+
+enum status sequence_create(const char *dir, uint64_t n, struct err *err)
+{
+	AUTO(freep) char *path = xasprintf("%s/SEQUENCE", dir);
+
+	return create_file(path, n, err);
 }
 
 static enum status look(int fd, const char *path, uint64_t numbers[2], bool whole[2],
@@ -95,7 +102,7 @@ enum status sequence_open(const char *dir, bool create, struct sequence *out, ui
 	enum status st = ST_OK;
 
 	if (create && !file_exists(s.path))
-		st = create_file(s.path, err);
+		st = create_file(s.path, 0, err);
 	s.fd = st == ST_OK ? open(s.path, O_RDWR | O_CLOEXEC) : -1;
 	if (st == ST_OK && s.fd < 0 && errno == ENOENT)
 		st = err_set(err, ST_DAMAGED,

@@ -28,6 +28,8 @@ MUST_CHECK enum status sequence_open(const char *dir, bool create, struct sequen
 /* What both slots of dir/SEQUENCE hold, changing nothing. ST_NOT_FOUND. */
 MUST_CHECK enum status sequence_look(const char *dir, uint64_t slots[2], bool whole[2],
 				     struct err *err);
+/* Writes dir/SEQUENCE anew, both slots holding n, durably. */
+MUST_CHECK enum status sequence_create(const char *dir, uint64_t n, struct err *err);
 /* Durable on return. */
 MUST_CHECK enum status sequence_write(struct sequence *s, uint64_t n, struct err *err);
 void sequence_close(struct sequence *s);

@@ -72,6 +72,8 @@ MUST_CHECK enum status embedded_maintain_begin(struct embedded *e, const char *w
 void embedded_maintain_end(struct embedded *e);
 MUST_CHECK enum status embedded_progress(struct lake *lake, struct lake_progress *out,
 					 struct err *err);
+MUST_CHECK enum status embedded_backup(struct lake *lake, const char *dir,
+				       struct lake_backup_report *out, struct err *err);
 MUST_CHECK enum status embedded_fsck(struct lake *lake, bool quick, struct lake_fsck_report *report,
 				     struct err *err);
 
@@ -221,6 +223,8 @@ void embedded_upload_entry(const struct lake_upload *up, const char *content_typ
 
 /* A lake keeps this random number for its life (key `i`). */
 #define LAKE_IDENTITY_BYTES 16
+MUST_CHECK enum status embedded_identity(struct embedded *e, unsigned char out[LAKE_IDENTITY_BYTES],
+					 struct err *err);
 
 /* ---- reading (read.c) ---- */
 

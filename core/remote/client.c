@@ -305,6 +305,7 @@ static const struct lake_ops remote_ops = {
 	.check_expired = remote_check_expired,
 	.free_bytes = remote_free_bytes,
 	.fsck = remote_fsck,
+	.backup = remote_backup,
 	.progress = remote_progress,
 };
 

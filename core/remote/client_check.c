@@ -22,6 +22,28 @@ enum status remote_fsck(struct lake *lake, bool quick, struct lake_fsck_report *
 	return st;
 }
 
+enum status remote_backup(struct lake *lake, const char *dir, struct lake_backup_report *out,
+			  struct err *err)
+{
+	AUTO(ask_release) struct ask a;
+	AUTO(lake_backup_report_release) struct lake_backup_report report = {.objects = 0};
+	enum status st;
+
+	ask_init(&a, remote_of(lake), "backup");
+	a.in = json_pack("{s:o}", "dir", wire_text(dir));
+	a.no_timeout = true;
+	st = ask_post(&a, err);
+	if (st == ST_OK)
+		st = ask_json(&a, err);
+	if (st == ST_OK && !wire_get_backup(a.out, &report))
+		st = ask_bad_answer(err);
+	if (st != ST_OK)
+		return st;
+	*out = report;
+	report = (struct lake_backup_report){.objects = 0};
+	return ST_OK;
+}
+
 enum status remote_progress(struct lake *lake, struct lake_progress *out, struct err *err)
 {
 	AUTO(ask_release) struct ask a;

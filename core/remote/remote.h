@@ -97,6 +97,8 @@ enum status remote_diff_next(struct lake_diff *diff, struct lake_diff_entry *out
 void remote_diff_close(struct lake_diff *diff);
 enum status remote_fsck(struct lake *lake, bool quick, struct lake_fsck_report *report,
 			struct err *err);
+enum status remote_backup(struct lake *lake, const char *dir, struct lake_backup_report *out,
+			  struct err *err);
 enum status remote_progress(struct lake *lake, struct lake_progress *out, struct err *err);
 enum status remote_free_bytes(struct lake *lake, uint64_t *out, struct err *err);
 

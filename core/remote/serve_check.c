@@ -17,6 +17,20 @@ static enum status run_fsck(struct request *r, struct err *err)
 	return st;
 }
 
+static enum status run_backup(struct request *r, struct err *err)
+{
+	AUTO(lake_backup_report_release) struct lake_backup_report report = {.objects = 0};
+	AUTO(freep) char *dir = NULL;
+	enum status st;
+
+	if (!wire_get_text(r->in, "dir", &dir))
+		return bad_request(err);
+	st = lake_backup(r->lake, dir, &report, err);
+	if (st == ST_OK)
+		r->out = wire_backup(&report);
+	return st;
+}
+
 static enum status run_progress(struct request *r, struct err *err)
 {
 	struct lake_progress p = {.what = ""};
@@ -32,6 +46,7 @@ static enum status run_progress(struct request *r, struct err *err)
 
 const struct operation serve_check_operations[] = {
 	{"POST", "fsck", false, run_fsck},
+	{"POST", "backup", false, run_backup},
 	{"GET", "progress", false, run_progress},
 	{NULL, NULL, false, NULL},
 };

@@ -92,3 +92,32 @@ bool wire_get_report(const json_t *object, struct lake_fsck_report *report)
 	return wire_get_u64(object, "damaged", &report->damaged) &&
 	       wire_get_u64(object, "remarks", &report->remarks);
 }
+
+/* ---- backups ---- */
+
+json_t *wire_backup(const struct lake_backup_report *r)
+{
+	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "time",
+			 (json_int_t)r->time_ms, "sequence", (json_int_t)r->sequence, "objects",
+			 (json_int_t)r->objects, "bytes", (json_int_t)r->bytes, "copied_objects",
+			 (json_int_t)r->copied_objects, "copied_bytes", (json_int_t)r->copied_bytes,
+			 "removed_objects", (json_int_t)r->removed_objects, "metadata_bytes",
+			 (json_int_t)r->metadata_bytes, "copied_metadata_bytes",
+			 (json_int_t)r->copied_metadata_bytes, "damaged", wire_names(&r->damaged));
+}
+
+bool wire_get_backup(const json_t *o, struct lake_backup_report *r)
+{
+	uint64_t time = 0;
+	bool ok = wire_get_u64(o, "time", &time) && wire_get_u64(o, "sequence", &r->sequence) &&
+		  wire_get_u64(o, "objects", &r->objects) && wire_get_u64(o, "bytes", &r->bytes) &&
+		  wire_get_u64(o, "copied_objects", &r->copied_objects) &&
+		  wire_get_u64(o, "copied_bytes", &r->copied_bytes) &&
+		  wire_get_u64(o, "removed_objects", &r->removed_objects) &&
+		  wire_get_u64(o, "metadata_bytes", &r->metadata_bytes) &&
+		  wire_get_u64(o, "copied_metadata_bytes", &r->copied_metadata_bytes) &&
+		  get_names(o, "damaged", &r->damaged);
+
+	r->time_ms = (int64_t)time;
+	return ok;
+}

@@ -33,7 +33,7 @@ enum status lake_fixture_call(void *ctx, const char *method, const char *in, str
 	return err_set(err, ST_HELD, "held: %s", in);
 }
 
-static void own(const char *folder, int ready_fd, int stop_fd)
+void lake_fixture_own(const char *folder, int ready_fd, int stop_fd)
 {
 	const struct lake_options options = {
 		.access = LAKE_OWN, .create = true, .committer = "owner"};
@@ -50,6 +50,25 @@ static void own(const char *folder, int ready_fd, int stop_fd)
 	lake_close(lake);
 }
 
+/* A program of its own: RocksDB's threads do not survive a fork, and the test may
+ * have used it. build/<mode>/tests/KIND/test_x -> build/<mode>/tests/tools/ */
+static _Noreturn void become_owner(const char *folder, int ready_fd, int stop_fd)
+{
+	char self[4096];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	AUTO(freep) char *program = NULL;
+	AUTO(freep) char *ready = xasprintf("%d", ready_fd);
+	AUTO(freep) char *stop = xasprintf("%d", stop_fd);
+
+	self[n > 0 ? n : 0] = '\0';
+	for (int i = 0; i < 2 && strrchr(self, '/'); i++)
+		*strrchr(self, '/') = '\0';
+	program = xasprintf("%s/tools/lake_owner", self);
+	execl(program, program, folder, ready, stop, (char *)NULL);
+	perror(program);
+	_exit(127);
+}
+
 void lake_fixture_start_owner(struct lake_fixture *f)
 {
 	int ready[2], stop[2];
@@ -64,8 +83,7 @@ void lake_fixture_start_owner(struct lake_fixture *f)
 	if (f->owner == 0) {
 		close(ready[0]);
 		close(stop[1]);
-		own(f->folder, ready[1], stop[0]);
-		_exit(0);
+		become_owner(f->folder, ready[1], stop[0]);
 	}
 	close(ready[1]);
 	close(stop[0]);

@@ -26,6 +26,9 @@ void lake_fixture_close(struct lake_fixture *f);
 void lake_fixture_start_owner(struct lake_fixture *f);
 void lake_fixture_stop_owner(struct lake_fixture *f);
 
+/* What that process does: tests/tools/lake_owner. */
+void lake_fixture_own(const char *folder, int ready_fd, int stop_fd);
+
 /* The owner's call handler: "echo" gives the input back, "fail" ST_HELD,
  * "owner" its pid. */
 enum status lake_fixture_call(void *ctx, const char *method, const char *in, struct buf *out,
