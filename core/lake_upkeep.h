@@ -1,5 +1,5 @@
-/* The lake's upkeep: checking everything against its hash, and freeing what
- * nothing needs. A part of lake.h, which includes it; the rules there hold. */
+/* The lake's upkeep: checking everything against its hash, backing it up,
+ * and freeing what nothing needs. A part of lake.h, which includes it; the rules there hold. */
 #ifndef TIDEMARK_LAKE_UPKEEP_H
 #define TIDEMARK_LAKE_UPKEEP_H
 
