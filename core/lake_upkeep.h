@@ -1,5 +1,6 @@
-/* The lake's upkeep: checking everything against its hash, backing it up,
- * and freeing what nothing needs. A part of lake.h, which includes it; the rules there hold. */
+/* The lake's upkeep: checking everything against its hash, backing it up, and
+ * freeing what nothing needs. A part of lake.h, which includes it; the rules
+ * there hold. */
 #ifndef TIDEMARK_LAKE_UPKEEP_H
 #define TIDEMARK_LAKE_UPKEEP_H
 
@@ -107,17 +108,19 @@ void lake_backup_report_release(struct lake_backup_report *report);
 /* Makes dir (absolute, reached by the lake's owner) a backup of the lake as it
  * is at one moment, beside whoever writes. dir is absent, empty, or a backup of
  * this lake, of which only what is new is copied; until this returns that one
- * stays usable. ST_USAGE dir is something else, or inside the lake; ST_CONFLICT
- * it holds a later state of this lake; ST_NO_SPACE; ST_BUSY as lake_fsck(). */
+ * stays usable. ST_USAGE dir is something else, inside the lake, or of a later
+ * version; ST_CONFLICT it holds a later state of this lake; ST_DAMAGED the lake's
+ * metadata are; ST_NO_SPACE; ST_INTERRUPTED the owner stops; ST_BUSY as
+ * lake_fsck(), or somebody else uses dir. */
 MUST_CHECK enum status lake_backup(struct lake *lake, const char *dir,
 				   struct lake_backup_report *out, struct err *err);
 
 struct lake_progress;
 /* Makes the lake at url (absent, or an empty folder) of a backup; everything is
  * compared with its hash on the way, and the lake is none before all is there.
- * step may be NULL. ST_EXISTS, ST_USAGE the folder is in use; ST_NOT_FOUND dir
- * has no complete backup; ST_DAMAGED its metadata are damaged (damaged objects
- * are named in out, and left out). */
+ * step may be NULL. ST_EXISTS, ST_USAGE the folder is in use; ST_BUSY dir is
+ * being written; ST_NOT_FOUND dir has no complete backup; ST_DAMAGED its metadata are damaged
+ * (damaged objects are named in out, and left out). */
 MUST_CHECK enum status lake_restore(const char *url, const char *dir,
 				    void (*step)(void *ctx, const struct lake_progress *p),
 				    void *ctx, struct lake_backup_report *out, struct err *err);

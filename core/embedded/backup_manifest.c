@@ -12,6 +12,7 @@
 #include "core/embedded/backup.h"
 
 #define MANIFEST_MAX_BYTES ((size_t)4 << 30)
+#define MANIFEST_VERSION 1
 #define STEP_BYTES (1u << 20)
 
 /* ---- lists of files ---- */
@@ -174,6 +175,22 @@ static bool parse(struct buf *text, struct manifest *m)
 	return m->lake[0] && m->number;
 }
 
+/* A later version is refused before anything else is made of it. */
+static enum status check_version(const char *path, const struct buf *text, struct err *err)
+{
+	static const char word[] = "tidemark backup ";
+	unsigned long version;
+
+	if (strncmp(buf_str(text), word, strlen(word)) != 0)
+		return ST_OK; /* damaged */
+	version = strtoul(text->data + strlen(word), NULL, 10);
+	if (version <= MANIFEST_VERSION)
+		return ST_OK;
+	return err_set(err, ST_USAGE,
+		       "%s has version %lu, and this program reads up to %d; use a newer tidemark",
+		       path, version, MANIFEST_VERSION);
+}
+
 enum status manifest_read(const char *dir, struct manifest *out, struct err *err)
 {
 	AUTO(freep) char *path = xasprintf("%s/BACKUP", dir);
@@ -187,11 +204,14 @@ enum status manifest_read(const char *dir, struct manifest *out, struct err *err
 			       "makes one",
 			       dir);
 	st = file_read(path, MANIFEST_MAX_BYTES, &text, err);
+	if (st == ST_OK)
+		st = check_version(path, &text, err);
 	if (st != ST_OK)
 		return st;
 	if (!parse(&text, &m))
 		return err_set(err, ST_DAMAGED,
-			       "%s is damaged, or of a newer version; another backup is needed",
+			       "%s is damaged; restore another backup, or make this one anew by "
+			       "`tidemark backup`",
 			       path);
 	*out = m;
 	m = (struct manifest){.number = 0};
@@ -207,7 +227,8 @@ static bool share(int from, int to)
 }
 
 enum status copy_hashed(const char *from, const char *to, struct hash *hash_out, uint64_t *size_out,
-			void (*step)(void *ctx, uint64_t bytes), void *ctx, struct err *err)
+			enum status (*step)(void *ctx, uint64_t bytes, struct err *err), void *ctx,
+			struct err *err)
 {
 	AUTO(freep) char *data = xmalloc(STEP_BYTES);
 	AUTO(closep) int in = open(from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -227,25 +248,23 @@ enum status copy_hashed(const char *from, const char *to, struct hash *hash_out,
 	hasher = hasher_new();
 	do {
 		st = fd_pread_all(in, data, STEP_BYTES, offset, &n, from, err);
+		if (st != ST_OK)
+			st = ST_DAMAGED; /* the text says how */
 		if (st == ST_OK && !shared)
 			st = fd_write_all(out, data, n, to, err);
 		if (st != ST_OK)
 			break;
 		hasher_add(hasher, data, n);
 		offset += n;
-		step(ctx, n);
-	} while (n == STEP_BYTES);
+		st = step(ctx, n, err);
+	} while (st == ST_OK && n == STEP_BYTES);
 	hasher_finish(hasher, hash_out);
 	hasher_free(hasher);
 	*size_out = offset;
 	return st;
 }
 
-enum status volume_sync(const char *dir, struct err *err)
+enum status volume_sync(int fd, const char *dir, struct err *err)
 {
-	AUTO(closep) int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0)
-		return err_errno(err, errno, "cannot open %s", dir);
 	return syncfs(fd) < 0 ? err_errno(err, errno, "cannot sync the volume of %s", dir) : ST_OK;
 }

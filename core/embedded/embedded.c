@@ -199,11 +199,13 @@ enum status embedded_identity(struct embedded *e, unsigned char out[LAKE_IDENTIT
 	pthread_mutex_lock(&e->moves);
 	st = db_get(e->db, &key, &value, err);
 	if (st == ST_NOT_FOUND) {
-		identity_new(out);
-		db_batch_put(batch, &key, out, LAKE_IDENTITY_BYTES);
-		e->sequence++;
-		embedded_write(e, batch);
-		st = ST_OK;
+		st = space_take(&e->space, 0, err);
+		if (st == ST_OK) {
+			identity_new(out);
+			db_batch_put(batch, &key, out, LAKE_IDENTITY_BYTES);
+			e->sequence++;
+			embedded_write(e, batch);
+		}
 	} else if (st == ST_OK && value.len == LAKE_IDENTITY_BYTES) {
 		memcpy(out, value.data, LAKE_IDENTITY_BYTES);
 	} else if (st == ST_OK) {

@@ -34,6 +34,14 @@ bool folder_is_ours(const char *name)
 	       strncmp(name, FOLDER_DAMAGED, strlen(FOLDER_DAMAGED)) == 0;
 }
 
+static enum status restore_interrupted(const char *root, struct err *err)
+{
+	return err_set(err, ST_USAGE,
+		       "in %s a restore was interrupted; run `tidemark restore` again, or remove "
+		       "the folder",
+		       root);
+}
+
 static enum status check_no_strangers(const char *root, struct err *err)
 {
 	DIR *dir = opendir(root);
@@ -43,12 +51,7 @@ static enum status check_no_strangers(const char *root, struct err *err)
 	if (!dir)
 		return err_errno(err, errno, "cannot read the folder %s", root);
 	while (st == ST_OK && (entry = readdir(dir)))
-		if (strcmp(entry->d_name, FOLDER_RESTORING) == 0)
-			st = err_set(err, ST_USAGE,
-				     "in %s a restore was interrupted; run `tidemark restore` "
-				     "again, or remove the folder",
-				     root);
-		else if (!is_ours(entry->d_name))
+		if (!is_ours(entry->d_name))
 			st = err_set(err, ST_USAGE,
 				     "%s is no lake and is not empty (it holds '%s'); name another "
 				     "folder",
@@ -89,9 +92,13 @@ enum status folder_check_format(const char *root, bool *found_out, struct err *e
 static enum status check_mode(const char *root, enum embedded_mode mode, bool is_lake,
 			      struct err *err)
 {
+	AUTO(freep) char *restoring = xasprintf("%s/" FOLDER_RESTORING, root);
+
 	if (is_lake)
 		return mode == EMBEDDED_NEW ? err_set(err, ST_EXISTS, "%s is a lake already", root)
 					    : ST_OK;
+	if (file_exists(restoring))
+		return restore_interrupted(root, err);
 	if (mode == EMBEDDED_EXISTING)
 		return err_set(err, ST_USAGE,
 			       "%s is no lake (it has no FORMAT); `tidemark --lake %s init` makes "

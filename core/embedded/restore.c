@@ -23,13 +23,15 @@ struct restore {
 	void *ctx;
 };
 
-static void step(void *ctx, uint64_t bytes)
+static enum status step(void *ctx, uint64_t bytes, struct err *err)
 {
 	struct restore *r = ctx;
 
+	(void)err;
 	r->progress.bytes += bytes;
 	if (r->show)
 		r->show(r->ctx, &r->progress);
+	return ST_OK;
 }
 
 /* Absent, empty, or left by a restore that was interrupted. */
@@ -131,7 +133,8 @@ static enum status restore_blob(struct restore *r, const struct backup_file *f, 
 
 	if (st == ST_OK)
 		st = copy_hashed(from, to, &hash, &size, step, r, err);
-	if (st == ST_NOT_FOUND || (st == ST_OK && !hash_equal(&hash, &f->hash))) {
+	if (st == ST_NOT_FOUND || st == ST_DAMAGED ||
+	    (st == ST_OK && !hash_equal(&hash, &f->hash))) {
 		unlink(to);
 		hash_hex(&f->hash, hex);
 		lake_names_add(&r->report->damaged, hex);
@@ -158,14 +161,14 @@ static enum status restore_blobs(struct restore *r, struct err *err)
 	return st;
 }
 
-static enum status finish(const struct restore *r, struct err *err)
+static enum status finish(const struct restore *r, int lock, struct err *err)
 {
 	AUTO(freep) char *mark = xasprintf("%s/" FOLDER_RESTORING, r->root);
 	enum status st = sequence_create(r->root, r->from.sequence, err);
 
 	KILL_POINT("restore.sync");
 	if (st == ST_OK)
-		st = volume_sync(r->root, err);
+		st = volume_sync(lock, r->root, err);
 	KILL_POINT("restore.format");
 	if (st == ST_OK)
 		st = folder_finish(r->root, err);
@@ -183,7 +186,11 @@ enum status embedded_restore(const char *folder, const char *dir,
 	struct restore r = {
 		.root = folder, .dir = dir, .report = &report, .show = show, .ctx = ctx};
 	AUTO(closep) int lock = -1;
-	enum status st = manifest_read(dir, &r.from, err);
+	AUTO(closep) int from_lock = -1;
+	enum status st = backup_lock_shared(dir, &from_lock, err);
+
+	if (st == ST_OK)
+		st = manifest_read(dir, &r.from, err);
 
 	snprintf(r.progress.what, sizeof(r.progress.what), "restore");
 	if (st == ST_OK)
@@ -193,13 +200,15 @@ enum status embedded_restore(const char *folder, const char *dir,
 	if (st == ST_OK)
 		st = restore_blobs(&r, err);
 	if (st == ST_OK)
-		st = finish(&r, err);
+		st = finish(&r, lock, err);
 	report.time_ms = r.from.time_ms;
 	report.sequence = r.from.sequence;
 	manifest_release(&r.from);
 	if (st != ST_OK) {
 		lake_backup_report_release(&report);
-		return st;
+		return st == ST_NO_SPACE
+			       ? err_wrap(err, st, "make room and start the restore again")
+			       : st;
 	}
 	*out = report;
 	return ST_OK;
