@@ -450,9 +450,54 @@ static void ends_when_its_owner_stops(void **state)
 	assert_int_equal(r.copied_objects, 1); /* of the two, one was there */
 }
 
-/* ---- beside a writer and gc ---- */
+static unsigned refused;
 
-static atomic_bool stop;
+/* What frees or checks is told what runs. */
+static void try_others(const char *name, void *ctx)
+{
+	AUTO(lake_fsck_report_release) struct lake_fsck_report report = {.n = 0};
+	const struct lake_fsck_options check = {.quick = true};
+	const struct lake_gc_options collect = {.grace_ms = 0};
+	struct lake_gc_report gc;
+
+	(void)ctx;
+	if (strncmp(name, "backup.", 7) != 0)
+		return;
+	MUST_SAY(ST_BUSY, "backup of", lake_gc(fixture.lake, &collect, &gc, &err));
+	MUST_SAY(ST_BUSY, "backup of", lake_fsck(fixture.lake, &check, &report, &err));
+	refused++;
+}
+
+static bool try_backup(void *ctx, const struct lake_gc_progress *progress)
+{
+	AUTO(lake_backup_report_release) struct lake_backup_report r = {.objects = 0};
+
+	(void)ctx;
+	(void)progress;
+	MUST_SAY(ST_BUSY, "gc of", lake_backup(fixture.lake, dir, &r, &err));
+	refused++;
+	return true;
+}
+
+static void nothing_is_freed_or_checked_meanwhile(void **state)
+{
+	AUTO(lake_backup_report_release) struct lake_backup_report r = {.objects = 0};
+	const struct lake_gc_options collect = {.grace_ms = 0, .progress = try_backup};
+	struct lake_gc_report gc;
+
+	(void)state;
+	refused = 0;
+	kill_point_set_hook(try_others, NULL);
+	backup(&r);
+	kill_point_set_hook(NULL, NULL);
+	assert_true(refused > 4);
+	refused = 0;
+	MUST(lake_gc(fixture.lake, &collect, &gc, &err));
+	assert_true(refused > 0);
+	assert_true(file_exists(dir));
+}
+
+/* ---- beside a writer and gc ---- */
 
 static atomic_uint written, collected;
 
@@ -582,6 +627,8 @@ int main(void)
 		BOTH_WAYS(refuses_other_folders),
 		BOTH_WAYS(an_older_copy_does_not_replace_a_later_one),
 		cmocka_unit_test_setup_teardown(ends_when_its_owner_stops, open_embedded, close_it),
+		cmocka_unit_test_setup_teardown(nothing_is_freed_or_checked_meanwhile,
+						open_embedded, close_it),
 		BOTH_WAYS(every_backup_beside_a_writer_and_gc_is_whole),
 	};
 
