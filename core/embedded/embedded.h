@@ -26,7 +26,6 @@ MUST_CHECK enum status embedded_fsck_folder(const char *folder, bool quick, bool
 /* The contract of lake_restore(). */
 MUST_CHECK enum status embedded_restore(const char *folder, const char *dir,
 					void (*step)(void *ctx, const struct lake_progress *p),
-					void *ctx, struct lake_backup_report *out,
-					struct err *err);
+					void *ctx, struct lake_backup_report *out, struct err *err);
 
 #endif
