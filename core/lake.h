@@ -213,6 +213,7 @@ struct lake_reflog {
 /* name NULL: all refs. limit 0: all. */
 MUST_CHECK enum status lake_reflog_read(struct lake *lake, const char *name, size_t limit,
 					struct lake_reflog *out, struct err *err);
+void lake_reflog_entry_clear(struct lake_reflog_entry *entry);
 void lake_reflog_release(struct lake_reflog *log);
 
 /* ---- commits ---- */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/embedded/embedded.h"
+#include "core/embedded/repair.h"
 #include "core/lake_backend.h"
 #include "core/lake_url.h"
 
@@ -114,6 +115,17 @@ enum status lake_restore(const char *url, const char *dir,
 	enum status st = lake_url_folder(url, &folder, err);
 
 	return st == ST_OK ? embedded_restore(folder, dir, step, ctx, out, err) : st;
+}
+
+/* ---- repair ---- */
+
+enum status lake_repair_prepare(const char *url, bool salvage, struct lake_repair **out,
+				struct lake_repair_report *report, struct err *err)
+{
+	AUTO(freep) char *folder = NULL;
+	enum status st = lake_url_folder(url, &folder, err);
+
+	return st == ST_OK ? embedded_repair_prepare(folder, salvage, out, report, err) : st;
 }
 
 enum status lake_progress(struct lake *lake, struct lake_progress *out, struct err *err)

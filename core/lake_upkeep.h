@@ -125,6 +125,50 @@ MUST_CHECK enum status lake_restore(const char *url, const char *dir,
 				    void (*step)(void *ctx, const struct lake_progress *p),
 				    void *ctx, struct lake_backup_report *out, struct err *err);
 
+/* ---- repair ---- */
+
+/* What a repair does. Texts and lists are the report's. */
+struct lake_repair_report {
+	/* What is wrong with each; NULL: it stays as it is. */
+	char *metadata;
+	char *sequence;
+	char *format;
+	uint64_t kept; /* the number of the last ref move that stays */
+	uint64_t made; /* the last that is known to have been made: what is between is lost */
+	struct lake_reflog lost; /* those of the lost moves that can still be read, newest first */
+	/* Where the end of the log alone is damaged, what stays is a state that the
+	 * lake once had, whole, and these are 0. Else the metadata are put together
+	 * of the keys that can be read. */
+	uint64_t keys;
+	uint64_t gaps; /* stretches of keys that cannot be read; at least */
+	struct lake_reflog
+		refs; /* refs that were put where the reflog, or what is left, has them */
+};
+void lake_repair_report_release(struct lake_repair_report *report);
+
+/* A lake beside the damaged one, ready to take its place. */
+struct lake_repair;
+
+/* Prepares the repair of a lake whose metadata do not open or cannot be read,
+ * and changes nothing of it. May end the process where RocksDB cannot stand
+ * what it reads; then `salvage`, which trusts less of it, is the next to try.
+ * *out NULL: nothing is there to be repaired. Objects' files are not looked at.
+ * The lake is locked until lake_repair_free(). ST_BUSY where another process
+ * owns it; ST_USAGE where its format is a newer one; ST_DAMAGED where nothing can
+ * be read. The report is the caller's to release, whatever is returned. */
+MUST_CHECK enum status lake_repair_prepare(const char *url, bool salvage, struct lake_repair **out,
+					   struct lake_repair_report *report, struct err *err);
+/* The prepared lake's URL: to be looked at, and closed before it is applied. */
+const char *lake_repair_url(const struct lake_repair *repair);
+/* Puts it in the damaged one's place. *aside_out: the folder, the caller's, that
+ * has what was there; NULL where nothing was. After an error or a crash the lake is as it was, or
+ * refuses to open until it is repaired again. */
+MUST_CHECK enum status lake_repair_apply(struct lake_repair *repair, char **aside_out,
+					 struct err *err);
+/* Drops it where it was not applied. */
+void lake_repair_free(struct lake_repair *repair);
+AUTO_DESTRUCTOR(struct lake_repair, lake_repair_free)
+
 /* How far a long operation of this lake (fsck, backup, gc) is; what "" where
  * none runs. Totals are 0 where they are not known. */
 struct lake_progress {

@@ -108,6 +108,21 @@ static enum status verdict(const struct lake_fsck_report *r, struct err *err)
 				 r->damaged, r->damaged == 1 ? "" : "s");
 }
 
+enum status cli_check_lake(const struct cli *cli, struct lake *lake, bool quick, bool progress,
+			   struct err *err)
+{
+	AUTO(lake_fsck_report_release) struct lake_fsck_report report = {.n = 0};
+	const struct lake_fsck_options options = {.quick = quick, .visit = history_verify};
+	struct cli_progress *shown = cli_progress_start(lake, progress);
+	enum status st = lake_fsck(lake, &options, &report, err);
+
+	cli_progress_stop(shown);
+	if (st != ST_OK)
+		return st;
+	print_report(cli, &report);
+	return verdict(&report, err);
+}
+
 /* ---- in the child ---- */
 
 struct check {
@@ -117,20 +132,6 @@ struct check {
 	bool opens; /* try to open the metadata */
 	const char *died; /* of the child before: how it ended */
 };
-
-static enum status check_open(struct check *c, struct lake *lake, struct err *err)
-{
-	AUTO(lake_fsck_report_release) struct lake_fsck_report report = {.n = 0};
-	const struct lake_fsck_options options = {.quick = c->quick, .visit = history_verify};
-	struct cli_progress *progress = cli_progress_start(lake, c->progress);
-	enum status st = lake_fsck(lake, &options, &report, err);
-
-	cli_progress_stop(progress);
-	if (st != ST_OK)
-		return st;
-	print_report(c->cli, &report);
-	return verdict(&report, err);
-}
 
 static enum status check_closed(struct check *c, const char *url, struct err *err)
 {
@@ -158,7 +159,7 @@ static enum status check(void *ctx, struct err *err)
 	enum status st = c->opens ? lake_open(url, &any, &lake, err) : ST_DAMAGED;
 
 	if (st == ST_OK)
-		return check_open(c, lake, err);
+		return cli_check_lake(c->cli, lake, c->quick, c->progress, err);
 	if (st == ST_DAMAGED || st == ST_USAGE || st == ST_IO || st == ST_FAILED)
 		return check_closed(c, url, err);
 	return st;

@@ -9,4 +9,8 @@
  * errors are those of opening the lake. Not where this process has it open. */
 MUST_CHECK enum status cli_check(const struct cli *cli, bool quick, struct err *err);
 
+/* The same of an open lake, in this process. */
+MUST_CHECK enum status cli_check_lake(const struct cli *cli, struct lake *lake, bool quick,
+				      bool progress, struct err *err);
+
 #endif

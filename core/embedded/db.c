@@ -25,6 +25,7 @@
 /* kPointInTimeRecovery, RocksDB's default: alone it drops synced writes behind a
  * flipped bit in silence. */
 #define WAL_RECOVERY_PREFIX 2
+#define WAL_RECOVERY_REST 3 /* kSkipAnyCorruptedRecords */
 
 struct db {
 	rocksdb_t *handle;
@@ -65,6 +66,11 @@ _Noreturn static void die(char *text)
 
 static rocksdb_options_t *options_new(bool create, enum db_recovery recovery)
 {
+	static const int modes[] = {
+		[DB_WHOLE_LOG] = WAL_RECOVERY_STRICT,
+		[DB_LOG_PREFIX] = WAL_RECOVERY_PREFIX,
+		[DB_LOG_REST] = WAL_RECOVERY_REST,
+	};
 	rocksdb_options_t *o = rocksdb_options_create();
 	rocksdb_block_based_table_options_t *table = rocksdb_block_based_options_create();
 	rocksdb_cache_t *cache = rocksdb_cache_create_lru(BLOCK_CACHE_BYTES);
@@ -80,8 +86,7 @@ static rocksdb_options_t *options_new(bool create, enum db_recovery recovery)
 
 	rocksdb_options_set_create_if_missing(o, create);
 	rocksdb_options_set_paranoid_checks(o, 1);
-	rocksdb_options_set_wal_recovery_mode(o, recovery == DB_WHOLE_LOG ? WAL_RECOVERY_STRICT
-									  : WAL_RECOVERY_PREFIX);
+	rocksdb_options_set_wal_recovery_mode(o, modes[recovery]);
 	rocksdb_options_set_compression(o, rocksdb_lz4_compression);
 	rocksdb_options_set_write_buffer_size(o, WRITE_BUFFER_BYTES);
 	rocksdb_options_set_max_open_files(o, -1);
@@ -132,6 +137,20 @@ static void drop_empty_logs(const char *path)
 		closedir(dir);
 }
 
+/* Takes over options. */
+static struct db *db_new(rocksdb_t *handle, rocksdb_options_t *options)
+{
+	struct db *db = xcalloc(1, sizeof(*db));
+
+	db->handle = handle;
+	db->options = options;
+	db->read = rocksdb_readoptions_create();
+	db->lazy = rocksdb_writeoptions_create();
+	db->synced = rocksdb_writeoptions_create();
+	rocksdb_writeoptions_set_sync(db->synced, 1);
+	return db;
+}
+
 enum status db_open(const char *path, bool create, enum db_recovery recovery, struct db **out,
 		    struct err *err)
 {
@@ -139,7 +158,6 @@ enum status db_open(const char *path, bool create, enum db_recovery recovery, st
 	rocksdb_options_t *options = with_tracked_logs(options_new(create, recovery));
 	char *text = NULL;
 	rocksdb_t *handle;
-	struct db *db;
 
 	drop_empty_logs(path);
 	handle = rocksdb_open(options, path, &text);
@@ -148,41 +166,38 @@ enum status db_open(const char *path, bool create, enum db_recovery recovery, st
 		rocksdb_options_destroy(options);
 		return db_error(text, what, err);
 	}
-	db = xcalloc(1, sizeof(*db));
-	db->handle = handle;
-	db->options = options;
-	db->read = rocksdb_readoptions_create();
-	db->lazy = rocksdb_writeoptions_create();
-	db->synced = rocksdb_writeoptions_create();
-	rocksdb_writeoptions_set_sync(db->synced, 1);
-	*out = db;
+	*out = db_new(handle, options);
 	return ST_OK;
 }
 
-enum status db_peek(const char *path, const struct buf *key, struct buf *out, struct err *err)
+enum status db_open_to_read(const char *path, enum db_recovery recovery, struct db **out,
+			    struct err *err)
 {
 	AUTO(freep) char *what = xasprintf("cannot read the lake's metadata %s", path);
-	rocksdb_options_t *options = with_tracked_logs(options_new(false, DB_LOG_PREFIX));
+	rocksdb_options_t *options = options_new(false, recovery);
 	char *text = NULL;
-	rocksdb_t *handle = rocksdb_open_for_read_only(options, path, 0, &text);
-	rocksdb_readoptions_t *read;
-	size_t len = 0;
-	char *value;
+	rocksdb_t *handle;
 
-	rocksdb_options_destroy(options);
-	if (text)
+	if (recovery != DB_LOG_REST)
+		options = with_tracked_logs(options);
+	handle = rocksdb_open_for_read_only(options, path, 0, &text);
+	if (text) {
+		rocksdb_options_destroy(options);
 		return db_error(text, what, err);
-	read = rocksdb_readoptions_create();
-	value = rocksdb_get(handle, read, key->data, key->len, &len, &text);
-	rocksdb_readoptions_destroy(read);
-	rocksdb_close(handle);
-	if (text)
-		return db_error(text, what, err);
-	if (!value)
-		return err_set(err, ST_NOT_FOUND, "not in the lake's metadata");
-	buf_add(out, value, len);
-	rocksdb_free(value);
+	}
+	*out = db_new(handle, options);
 	return ST_OK;
+}
+
+enum status db_salvage(const char *path, struct err *err)
+{
+	AUTO(freep) char *what = xasprintf("cannot salvage the lake's metadata %s", path);
+	rocksdb_options_t *options = options_new(false, DB_LOG_REST);
+	char *text = NULL;
+
+	rocksdb_repair_db(options, path, &text);
+	rocksdb_options_destroy(options);
+	return text ? db_error(text, what, err) : ST_OK;
 }
 
 void db_close(struct db *db)

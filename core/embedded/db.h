@@ -20,15 +20,22 @@ enum db_recovery {
 	/* What comes before the first damage is kept. Only for who knows that nothing
 	 * behind it counts: this changes the files, and the rest is gone. */
 	DB_LOG_PREFIX,
+	/* What can be read of the log, before and behind damage. To look only: what
+	 * is left between gaps need not belong together. */
+	DB_LOG_REST,
 };
 
 /* path: a folder. ST_DAMAGED, with the remedy, where RocksDB refuses it. */
 MUST_CHECK enum status db_open(const char *path, bool create, enum db_recovery recovery,
 			       struct db **out, struct err *err);
-/* Appends the value that an open with DB_LOG_PREFIX would find, and changes
- * nothing. ST_NOT_FOUND; ST_DAMAGED where that open would be refused too. */
-MUST_CHECK enum status db_peek(const char *path, const struct buf *key, struct buf *out,
-			       struct err *err);
+/* What such an open would show, changing nothing. For reading alone; ST_DAMAGED
+ * where that open would be refused too. */
+MUST_CHECK enum status db_open_to_read(const char *path, enum db_recovery recovery, struct db **out,
+				       struct err *err);
+/* Makes metadata that open of what can be read of its files, without what says
+ * which of them belong together; a table that cannot be read is left out. What
+ * is left out is moved into lost/ below path. */
+MUST_CHECK enum status db_salvage(const char *path, struct err *err);
 void db_close(struct db *db);
 AUTO_DESTRUCTOR(struct db, db_close)
 

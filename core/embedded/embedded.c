@@ -113,54 +113,48 @@ static struct embedded *embedded_new(const char *root, const struct lake_options
 	return e;
 }
 
-static enum status sequence_of(const struct embedded *e, const struct buf *value, uint64_t *out,
-			       struct err *err)
+enum status embedded_sequence(struct db *db, uint64_t *out, struct err *err)
 {
-	struct bytes in = bytes_of(value->data, value->len);
+	AUTO(buf_release) struct buf key = BUF_INIT;
+	AUTO(buf_release) struct buf value = BUF_INIT;
+	struct bytes in;
+	enum status st;
 
+	key_sequence(&key);
+	*out = 0;
+	st = db_get(db, &key, &value, err);
+	if (st != ST_OK)
+		return st == ST_NOT_FOUND ? ST_OK : st;
+	in = bytes_of(value.data, value.len);
 	return bytes_be64(&in, out)
 		       ? ST_OK
-		       : err_set(err, ST_DAMAGED, "the lake's sequence number in %s cannot be read",
-				 e->root);
+		       : err_set(err, ST_DAMAGED, "the number of the last write cannot be read");
 }
 
 /* Compares the log with the number that is kept outside it. */
 static enum status check_sequence(struct embedded *e, uint64_t kept, struct err *err)
 {
-	AUTO(buf_release) struct buf key = BUF_INIT;
-	AUTO(buf_release) struct buf value = BUF_INIT;
-	enum status st;
+	enum status st = embedded_sequence(e->db, &e->sequence, err);
 
-	key_sequence(&key);
-	st = db_get(e->db, &key, &value, err);
-	if (st == ST_OK)
-		st = sequence_of(e, &value, &e->sequence, err);
-	if (st != ST_OK && st != ST_NOT_FOUND) /* not found: nothing was written yet */
-		return st;
-	if (kept > e->sequence)
+	if (st == ST_OK && kept > e->sequence)
 		return err_set(err, ST_DAMAGED,
 			       "%s/meta ends at write %llu, and write %llu was made: a log file "
 			       "there was cut or is gone; restore a backup, or keep what is left "
 			       "by `tidemark fsck --repair`",
 			       e->root, (unsigned long long)e->sequence, (unsigned long long)kept);
-	return ST_OK;
+	return st;
 }
 
 /* Does the log hold, before its first damage, every write that was acknowledged?
  * They are counted outside it after they were synced. */
-static bool holds_all(struct embedded *e, const char *meta, uint64_t kept)
+static bool holds_all(const char *meta, uint64_t kept)
 {
-	AUTO(buf_release) struct buf key = BUF_INIT;
-	AUTO(buf_release) struct buf value = BUF_INIT;
+	AUTO(db_closep) struct db *db = NULL;
 	struct err err = ERR_INIT;
 	uint64_t n = 0;
-	enum status st;
 
-	key_sequence(&key);
-	st = db_peek(meta, &key, &value, &err);
-	if (st == ST_OK)
-		st = sequence_of(e, &value, &n, &err);
-	return (st == ST_OK || st == ST_NOT_FOUND) && n >= kept;
+	return db_open_to_read(meta, DB_LOG_PREFIX, &db, &err) == ST_OK &&
+	       embedded_sequence(db, &n, &err) == ST_OK && n >= kept;
 }
 
 /* A power loss may leave more behind the last synced write than a torn record:
@@ -170,7 +164,7 @@ static enum status open_metadata(struct embedded *e, bool create, uint64_t kept,
 	AUTO(freep) char *meta = xasprintf("%s/meta", e->root);
 	enum status st = db_open(meta, create, DB_WHOLE_LOG, &e->db, err);
 
-	if (st != ST_DAMAGED || !holds_all(e, meta, kept))
+	if (st != ST_DAMAGED || !holds_all(meta, kept))
 		return st;
 	log_warn("the end of the lake's log is damaged, as after a power loss; every "
 		 "acknowledged write comes before it, and what follows is dropped",

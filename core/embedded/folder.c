@@ -29,7 +29,7 @@ static bool is_ours(const char *name)
 
 bool folder_is_ours(const char *name)
 {
-	return is_ours(name) || strcmp(name, "FORMAT") == 0 ||
+	return is_ours(name) || strcmp(name, "FORMAT") == 0 || strcmp(name, FOLDER_REPAIR) == 0 ||
 	       strcmp(name, FOLDER_RESTORING) == 0 ||
 	       strncmp(name, FOLDER_DAMAGED, strlen(FOLDER_DAMAGED)) == 0;
 }
@@ -58,6 +58,16 @@ static enum status check_no_strangers(const char *root, struct err *err)
 				     root, entry->d_name);
 	closedir(dir);
 	return st;
+}
+
+bool folder_format_is_newer(const char *root)
+{
+	AUTO(freep) char *path = xasprintf("%s/FORMAT", root);
+	AUTO(buf_release) struct buf text = BUF_INIT;
+
+	return file_read(path, 4096, &text, NULL) == ST_OK &&
+	       strncmp(buf_str(&text), FORMAT_WORD, strlen(FORMAT_WORD)) == 0 &&
+	       strtol(text.data + strlen(FORMAT_WORD), NULL, 10) > FORMAT_NUMBER;
 }
 
 enum status folder_check_format(const char *root, bool *found_out, struct err *err)

@@ -6,6 +6,8 @@
  *   meta/     RocksDB: trees, commits, refs, staged changes, small blobs
  *   blobs/    ab/<64 hex digits>: objects of 16 KiB and more, by their SHA-256
  *   tmp/      what is not finished; emptied by the owner when it opens
+ *   repair/   repair.h: a lake that is to take this one's place
+ *   damaged-TIME/  what a repair has put aside
  *   sock      the owner's socket
  */
 #ifndef TIDEMARK_EMBEDDED_FOLDER_H
@@ -22,15 +24,17 @@ MUST_CHECK enum status folder_claim(const char *root, enum embedded_mode mode, i
 				    bool *new_out, struct err *err);
 /* Is there a FORMAT that we read? ST_USAGE, ST_DAMAGED. */
 MUST_CHECK enum status folder_check_format(const char *root, bool *found_out, struct err *err);
+bool folder_format_is_newer(const char *root);
 /* The lock alone. ST_BUSY names the owner's pid. */
 MUST_CHECK enum status folder_lock(const char *root, int *lock_out, struct err *err);
 /* May a lake's folder hold a file of this name? */
 bool folder_is_ours(const char *name);
 /* There as long as a restore is under way. */
 #define FOLDER_RESTORING "RESTORING"
-/* What repairing puts aside is called so, and the time. */
-#define FOLDER_DAMAGED "meta.damaged-"
+#define FOLDER_REPAIR "repair"
+#define FOLDER_DAMAGED "damaged-"
 
+/* Writes FORMAT. */
 MUST_CHECK enum status folder_finish(const char *root, struct err *err);
 
 #endif

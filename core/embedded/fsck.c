@@ -18,11 +18,8 @@ void fsck_init(struct fsck *f, struct embedded *e, const char *root, bool quick,
 
 static void log_release(struct lake_reflog_entry *log, size_t n)
 {
-	for (size_t i = 0; i < n; i++) {
-		free(log[i].name);
-		free(log[i].committer);
-		free(log[i].reason);
-	}
+	for (size_t i = 0; i < n; i++)
+		lake_reflog_entry_clear(&log[i]);
 	free(log);
 }
 
@@ -150,27 +147,21 @@ static void check_metadata(struct fsck *f)
 {
 	AUTO(freep) char *meta = xasprintf("%s/meta", f->root);
 	AUTO(db_closep) struct db *db = NULL;
-	AUTO(buf_release) struct buf key = BUF_INIT;
-	AUTO(buf_release) struct buf value = BUF_INIT;
 	struct err err = ERR_INIT;
 	struct lake_finding *finding;
-	struct bytes in;
 	uint64_t q = 0;
 	enum status st = db_open(meta, false, DB_WHOLE_LOG, &db, &err);
 
-	key_sequence(&key);
 	if (st == ST_OK)
-		st = db_get(db, &key, &value, &err);
-	in = bytes_of(value.data, value.len);
-	if (st == ST_OK && bytes_be64(&in, &q)) {
+		st = embedded_sequence(db, &q, &err);
+	if (st == ST_OK) {
 		fsck_sequence(f, q, true);
 		return;
 	}
-	finding = lake_fsck_add(
-		f->report, true, "metadata", "meta",
-		"restore a backup (`tidemark restore`), or `tidemark fsck "
-		"--repair` keeps what can be read",
-		"%s", st == ST_OK ? "the number of the last write cannot be read" : err.text);
+	finding = lake_fsck_add(f->report, true, "metadata", "meta",
+				"restore a backup (`tidemark restore`), or `tidemark fsck "
+				"--repair` keeps what can be read",
+				"%s", err.text);
 	if (finding)
 		lake_names_add(&finding->refs, "all");
 	fsck_sequence(f, 0, false);

@@ -49,13 +49,6 @@ void embedded_reflog_remove(struct db_batch *batch, const char *name, uint64_t s
 	db_batch_delete(batch, &key);
 }
 
-static void entry_clear(struct lake_reflog_entry *e)
-{
-	free(e->name);
-	free(e->committer);
-	free(e->reason);
-}
-
 enum status embedded_reflog_decode(uint64_t sequence, struct bytes in,
 				   struct lake_reflog_entry *out, struct err *err)
 {
@@ -71,7 +64,7 @@ enum status embedded_reflog_decode(uint64_t sequence, struct bytes in,
 		*out = e;
 		return ST_OK;
 	}
-	entry_clear(&e);
+	lake_reflog_entry_clear(&e);
 	return err_set(err, ST_DAMAGED, "reflog entry %llu cannot be read",
 		       (unsigned long long)sequence);
 }
@@ -175,7 +168,7 @@ enum status embedded_reflog_each(struct embedded *e,
 		if (st != ST_OK)
 			return st;
 		st = each(ctx, &entry, err);
-		entry_clear(&entry);
+		lake_reflog_entry_clear(&entry);
 		if (st != ST_OK)
 			return st;
 	}

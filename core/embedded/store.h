@@ -77,6 +77,9 @@ MUST_CHECK enum status embedded_backup(struct lake *lake, const char *dir,
 MUST_CHECK enum status embedded_fsck(struct lake *lake, bool quick, struct lake_fsck_report *report,
 				     struct err *err);
 
+/* The number of the last synced write, as the metadata say; 0: none. */
+MUST_CHECK enum status embedded_sequence(struct db *db, uint64_t *out, struct err *err);
+
 /* ---- trees and commits (commits.c) ---- */
 
 struct node_store embedded_nodes(struct embedded *e);

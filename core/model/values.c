@@ -185,13 +185,17 @@ void lake_refs_release(struct lake_refs *refs)
 	*refs = (struct lake_refs){.n = 0};
 }
 
+void lake_reflog_entry_clear(struct lake_reflog_entry *entry)
+{
+	free(entry->name);
+	free(entry->committer);
+	free(entry->reason);
+}
+
 void lake_reflog_release(struct lake_reflog *log)
 {
-	for (size_t i = 0; i < log->n; i++) {
-		free(log->items[i].name);
-		free(log->items[i].committer);
-		free(log->items[i].reason);
-	}
+	for (size_t i = 0; i < log->n; i++)
+		lake_reflog_entry_clear(&log->items[i]);
 	free(log->items);
 	*log = (struct lake_reflog){.n = 0};
 }

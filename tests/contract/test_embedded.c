@@ -345,13 +345,6 @@ static void stops_above_a_full_disk(void **state)
 
 /* ---- the log and its outside witness ---- */
 
-static void copy_tree(const char *from, const char *to)
-{
-	AUTO(freep) char *cmd = xasprintf("rm -rf %s && cp -a %s %s", to, from, to);
-
-	assert_int_equal(system(cmd), 0);
-}
-
 static void finds_a_log_that_went_back(void **state)
 {
 	AUTO(tempdir_remove) char *dir = tempdir_new();
@@ -364,11 +357,11 @@ static void finds_a_log_that_went_back(void **state)
 	(void)state;
 	commit_bytes(lake, "main", "a", "1", 1);
 	lake_close(lake);
-	copy_tree(meta, saved);
+	folder_copy(meta, saved);
 	lake = open_lake(lake_dir);
 	commit_bytes(lake, "main", "a", "2", 1);
 	lake_close(lake);
-	copy_tree(saved, meta); /* a whole and consistent log, only too old */
+	folder_copy(saved, meta); /* a whole and consistent log, only too old */
 	lake = NULL;
 	MUST_SAY(ST_DAMAGED, "fsck", lake_open(lake_dir, &own, &lake, &err));
 	assert_int_equal(unlink(sequence), 0);

@@ -7,9 +7,22 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static _Noreturn void become(const char *const *argv, const char *const *env, int out_fd)
+/* The tidemark that was built with this test. */
+static char *tidemark_path(void)
 {
-	char *args[16] = {(char *)"test"};
+	char self[4096];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	self[n > 0 ? n : 0] = '\0';
+	for (int i = 0; i < 3; i++)
+		*strrchr(self, '/') = '\0';
+	return xasprintf("%s/tidemark", self);
+}
+
+static _Noreturn void become(const char *program, const char *const *argv, const char *const *env,
+			     int out_fd)
+{
+	char *args[16] = {(char *)program};
 
 	for (size_t i = 0; argv[i] && i + 2 < ARRAY_SIZE(args); i++)
 		args[i + 1] = (char *)argv[i];
@@ -17,12 +30,13 @@ static _Noreturn void become(const char *const *argv, const char *const *env, in
 		putenv((char *)env[i]);
 	dup2(out_fd, STDOUT_FILENO);
 	dup2(out_fd, STDERR_FILENO);
-	execv("/proc/self/exe", args);
+	execv(program, args);
 	perror("exec");
 	_exit(127);
 }
 
-int child_run(const char *const *argv, const char *const *env, struct buf *out)
+static int run(const char *program, const char *const *argv, const char *const *env,
+	       struct buf *out)
 {
 	int pipes[2];
 	int result = -1;
@@ -38,7 +52,7 @@ int child_run(const char *const *argv, const char *const *env, struct buf *out)
 		abort();
 	if (pid == 0) {
 		close(pipes[0]);
-		become(argv, env, pipes[1]);
+		become(program, argv, env, pipes[1]);
 	}
 	close(pipes[1]);
 	while ((n = read(pipes[0], data, sizeof(data))) != 0) {
@@ -51,4 +65,16 @@ int child_run(const char *const *argv, const char *const *env, struct buf *out)
 	while (waitpid(pid, &result, 0) < 0 && errno == EINTR)
 		;
 	return result;
+}
+
+int child_run(const char *const *argv, const char *const *env, struct buf *out)
+{
+	return run("/proc/self/exe", argv, env, out);
+}
+
+int child_tidemark(const char *const *argv, const char *const *env, struct buf *out)
+{
+	AUTO(freep) char *program = tidemark_path();
+
+	return run(program, argv, env, out);
 }

@@ -1,5 +1,6 @@
-/* Running this test program again as a child, with other arguments: a child
- * may die, and a parent never has threads when it forks. */
+/* Running this test program again as a child, with other arguments, or the
+ * tidemark that was built with it: a child may die, and a parent never has
+ * threads when it forks. */
 #ifndef TIDEMARK_TESTS_CHILD_H
 #define TIDEMARK_TESTS_CHILD_H
 
@@ -10,5 +11,6 @@
  * errors are appended to out, where that is not NULL. Returns what waitpid
  * says of it. */
 int child_run(const char *const *argv, const char *const *env, struct buf *out);
+int child_tidemark(const char *const *argv, const char *const *env, struct buf *out);
 
 #endif

@@ -29,3 +29,11 @@ void tempdir_remove(char **dir)
 	free(*dir);
 	*dir = NULL;
 }
+
+void folder_copy(const char *from, const char *to)
+{
+	AUTO(freep) char *command = xasprintf("rm -rf '%s' && cp -a '%s' '%s'", to, from, to);
+
+	if (system(command) != 0)
+		abort();
+}

@@ -8,5 +8,7 @@
 char *tempdir_new(void);
 /* Removes the folder and frees its name; for AUTO. */
 void tempdir_remove(char **dir);
+/* Puts a copy of the folder `from` in the place of `to`, whatever is there. */
+void folder_copy(const char *from, const char *to);
 
 #endif
