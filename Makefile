@@ -106,6 +106,9 @@ $(B)/tests/%: $(B)/tests/%.o $(B)/libtests.a $(B)/libtidemark.a
 # The bare consumer of the benchmarks is linked as anybody would link it.
 $(B)/tests/bench/bare: LIBS := $(filter-out -ljemalloc,$(LIBS))
 
+# What the store is measured beside.
+$(B)/tests/bench/bench_tree $(B)/tests/bench/bench_depth $(B)/tests/bench/bench_objects: LIBS += -lsqlite3
+
 tools: $(B)/tidemark $(tool-programs)
 programs: tools $(test-programs)
 
