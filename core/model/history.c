@@ -204,24 +204,37 @@ static bool generation_reaches(void *ctx, const struct lake_commit *commit)
 	return commit->generation >= *(const uint64_t *)ctx;
 }
 
+/* Is it on the line of first parents of `of`? O(log n). */
+static enum status on_line(const struct commit_store *store, const struct commit *ancestor,
+			   const struct lake_id *of, bool *out, struct err *err)
+{
+	AUTO(commit_release) struct commit line = {.depth = 0};
+	uint64_t generation = ancestor->public.generation;
+	enum status st = history_search(store, of, generation_reaches, &generation, &line, err);
+
+	if (st != ST_OK && st != ST_NOT_FOUND)
+		return st;
+	*out = st == ST_OK && lake_id_equal(&line.public.id, &ancestor->public.id);
+	return ST_OK;
+}
+
 /* On the line of first parents in O(log n); else the graph down to the
  * ancestor's generation. */
 enum status history_is_ancestor(const struct commit_store *store, const struct lake_id *ancestor,
 				const struct lake_id *of, bool *out, struct err *err)
 {
 	AUTO(commit_release) struct commit a = {.depth = 0};
-	AUTO(commit_release) struct commit line = {.depth = 0};
 	AUTO(frontier_release) struct frontier f = {.store = store};
+	bool found = false;
 	enum status st = get(store, ancestor, false, &a, err);
 
-	if (st != ST_OK)
-		return st;
-	st = history_search(store, of, generation_reaches, &a.public.generation, &line, err);
-	if (st == ST_OK && lake_id_equal(&line.public.id, ancestor)) {
+	if (st == ST_OK)
+		st = on_line(store, &a, of, &found, err);
+	if (st == ST_OK && found) {
 		*out = true;
 		return ST_OK;
 	}
-	if (st == ST_OK || st == ST_NOT_FOUND)
+	if (st == ST_OK)
 		st = frontier_add(&f, of, 0, false, err);
 	while (st == ST_OK) {
 		AUTO(seen_freep) struct seen *s = frontier_take(&f);
@@ -239,6 +252,34 @@ enum status history_is_ancestor(const struct commit_store *store, const struct l
 	return st;
 }
 
+struct base {
+	struct lake_id id;
+	int64_t time_ms;
+};
+
+#define NEAR_GENERATIONS 64
+
+/* Where one of the two heads in the frontier lies on the other's line of first
+ * parents it is the only best common ancestor, found without the commits
+ * between. Not asked of heads that are near: there walking costs less. */
+static enum status base_on_line(const struct frontier *f, struct base *out, bool *found,
+				struct err *err)
+{
+	const struct commit *old, *new;
+	enum status st;
+
+	*found = false;
+	if (f->n != 2)
+		return ST_OK;
+	new = &f->heap[0]->commit;
+	old = &f->heap[1]->commit;
+	if (new->public.generation - old->public.generation < NEAR_GENERATIONS)
+		return ST_OK;
+	st = on_line(f->store, old, &new->public.id, found, err);
+	*out = (struct base){old->public.id, old->public.time_ms};
+	return st;
+}
+
 #define OF_A 1u
 #define OF_B 2u
 
@@ -248,10 +289,18 @@ enum status history_merge_base(const struct commit_store *store, const struct la
 			       const struct lake_id *b, struct lake_id *out, struct err *err)
 {
 	AUTO(frontier_release) struct frontier f = {.store = store};
+	struct base near;
+	bool found = false;
 	enum status st = frontier_add(&f, a, OF_A, false, err);
 
 	if (st == ST_OK)
 		st = frontier_add(&f, b, OF_B, false, err);
+	if (st == ST_OK)
+		st = base_on_line(&f, &near, &found, err);
+	if (st == ST_OK && found) {
+		*out = near.id;
+		return ST_OK;
+	}
 	while (st == ST_OK) {
 		AUTO(seen_freep) struct seen *s = frontier_take(&f);
 
@@ -274,11 +323,6 @@ static bool reaches_on(const struct frontier *f, unsigned side)
 			return true;
 	return false;
 }
-
-struct base {
-	struct lake_id id;
-	int64_t time_ms;
-};
 
 static int older_first(const void *x, const void *y)
 {
@@ -308,10 +352,18 @@ enum status history_merge_bases(const struct commit_store *store, const struct l
 	AUTO(frontier_release) struct frontier f = {.store = store};
 	AUTO(freep) struct base *bases = NULL;
 	size_t n = 0, cap = 0;
+	struct base near;
+	bool found = false;
 	enum status st = frontier_add(&f, b, OF_B, false, err);
 
 	for (size_t i = 0; st == ST_OK && i < n_as; i++)
 		st = frontier_add(&f, &as[i], OF_A, false, err);
+	if (st == ST_OK && n_as == 1)
+		st = base_on_line(&f, &near, &found, err);
+	if (st == ST_OK && found) {
+		give_bases(&near, 1, out, n_out);
+		return ST_OK;
+	}
 	while (st == ST_OK && reaches_on(&f, OF_A) && reaches_on(&f, OF_B)) {
 		AUTO(seen_freep) struct seen *s = frontier_take(&f);
 

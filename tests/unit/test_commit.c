@@ -506,6 +506,25 @@ static void test_base_reads(void **state)
 			 ST_OK);
 	assert_false(is);
 	assert_in_range(g.gets, 2, 6);
+	/* One that lies far back on the other's line costs O(log n). */
+	for (int way = 0; way < 2; way++) {
+		size_t heads[2] = {a, 100};
+
+		free(MOVE(all));
+		g.gets = 0;
+		assert_int_equal(history_merge_bases(&store, &g.commits[heads[way]].id, 1,
+						     &g.commits[heads[1 - way]].id, &all, &n, NULL),
+				 ST_OK);
+		assert_int_equal(n, 1);
+		assert_true(lake_id_equal(&all[0], &g.commits[100].id));
+		assert_in_range(g.gets, 2, 45);
+		g.gets = 0;
+		assert_int_equal(history_merge_base(&store, &g.commits[heads[way]].id,
+						    &g.commits[heads[1 - way]].id, &base, NULL),
+				 ST_OK);
+		assert_true(lake_id_equal(&base, &g.commits[100].id));
+		assert_in_range(g.gets, 2, 45);
+	}
 }
 
 /* ---- log ---- */
