@@ -126,6 +126,12 @@ enum status lake_free_bytes(struct lake *lake, uint64_t *out, struct err *err)
 
 /* ---- gc ---- */
 
+uint64_t lake_gc_freed_bytes(const struct lake_gc_report *report)
+{
+	return report->commits.freed_bytes + report->nodes.freed_bytes + report->small.freed_bytes +
+	       report->files.freed_bytes + report->temp_bytes;
+}
+
 enum status lake_gc(struct lake *lake, const struct lake_gc_options *options,
 		    struct lake_gc_report *out, struct err *err)
 {

@@ -241,6 +241,9 @@ struct lake_gc_report {
 	int64_t longest_wait_us; /* the longest that a writer may have waited for gc */
 };
 
+/* Of commits, nodes, objects and temp files together. */
+uint64_t lake_gc_freed_bytes(const struct lake_gc_report *report);
+
 /* Frees what nothing keeps, beside readers and writers. Removing is done in an
  * order in which a crash leaves garbage, never a name without its thing.
  * ST_BUSY: another gc, backup or fsck of this lake runs; ST_INTERRUPTED: what

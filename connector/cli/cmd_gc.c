@@ -98,9 +98,7 @@ static void print_human(const struct lake_gc_options *o, const struct retention 
 	printf("%s %" PRIu64 " commits, %" PRIu64 " nodes, %" PRIu64 " small objects, %" PRIu64
 	       " files: %" PRIu64 " bytes\n",
 	       o->dry_run ? "would free" : "freed", r->commits.freed, r->nodes.freed,
-	       r->small.freed, r->files.freed,
-	       r->commits.freed_bytes + r->nodes.freed_bytes + r->small.freed_bytes +
-		       r->files.freed_bytes + r->temp_bytes);
+	       r->small.freed, r->files.freed, lake_gc_freed_bytes(r));
 	printf("kept %" PRIu64 " commits, %" PRIu64 " nodes, %" PRIu64 " small objects, %" PRIu64
 	       " files: %" PRIu64 " bytes of objects\n",
 	       r->commits.kept, r->nodes.kept, r->small.kept, r->files.kept, r->object_bytes);

@@ -48,16 +48,6 @@ void cli_progress_line(const struct lake_progress *p, int64_t started_us)
 	fflush(stderr);
 }
 
-static void deadline(struct timespec *out)
-{
-	clock_gettime(CLOCK_REALTIME, out);
-	out->tv_nsec += INTERVAL_MS * 1000000L;
-	if (out->tv_nsec >= 1000000000L) {
-		out->tv_nsec -= 1000000000L;
-		out->tv_sec++;
-	}
-}
-
 static void *show(void *arg)
 {
 	struct cli_progress *p = arg;
@@ -69,7 +59,7 @@ static void *show(void *arg)
 		struct lake_progress now;
 		struct timespec until;
 
-		deadline(&until);
+		deadline_after(INTERVAL_MS, &until);
 		pthread_cond_timedwait(&p->stopped, &p->mutex, &until);
 		if (p->stop)
 			break;

@@ -32,6 +32,7 @@ struct config {
 	char *instance_id;
 	const char *bootstrap;
 	const char *lake_url;
+	int64_t gc_interval_ms; /* 0: never */
 	const char *path_prefix;
 
 	bool start_at_latest; /* auto.offset.reset, for the first commit alone */

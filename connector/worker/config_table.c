@@ -107,6 +107,12 @@ static const struct prop_def defs[] = {
 	 .doc = "gc frees the data that only untagged commits older than this name (`30d`, `12h`, "
 		"milliseconds); unset: history is kept whole; of several connectors the longest "
 		"counts"},
+	{.name = "lake.gc.interval.ms",
+	 .type = PROP_MS,
+	 .def = "86400000",
+	 .max = MS_MAX,
+	 .doc = "how often the connector runs gc beside its work; 0: never, for who runs `tidemark "
+		"gc` by a schedule of their own"},
 	{.name = "path.prefix",
 	 .def = "topics",
 	 .doc = "files lie under `<path.prefix>/<topic>/`; no two connectors may share that"},

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "connector/history/state.h"
+#include "connector/worker/collector.h"
 #include "connector/worker/progress.h"
 #include "connector/worker/publisher.h"
 #include "core/base/log.h"
@@ -32,6 +33,7 @@ struct connector {
 	const struct config *config;
 	struct registry *registry;
 	struct publisher_thread *publisher;
+	struct collector *collector;
 	struct lake_meta commit_meta;
 	struct session *session; /* the run thread's own */
 	struct progress progress;
@@ -76,8 +78,7 @@ static enum status answer_checkpoint(struct connector *c, struct buf *out, struc
 	enum status st = ST_OK;
 	uint64_t mine;
 
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += CALL_WAIT_MS / 1000;
+	deadline_after(CALL_WAIT_MS, &until);
 	pthread_mutex_lock(&c->lock);
 	mine = ++c->asked;
 	while (c->answered < mine && !c->gone && st == ST_OK)
@@ -510,9 +511,11 @@ static enum status prepare(struct connector *c, struct err *err)
 	if (st != ST_OK)
 		return st;
 	st = lake_serve(lake, on_call, c, err);
-	if (st == ST_OK)
-		c->publisher = publisher_start(&publisher);
-	return st;
+	if (st != ST_OK)
+		return st;
+	c->publisher = publisher_start(&publisher);
+	c->collector = collector_start(c->config, lake, c->options.clock);
+	return ST_OK;
 }
 
 /* The cause of a stop, for `status`. */
@@ -563,6 +566,7 @@ enum status connector_run(const struct connector_options *options, struct err *e
 		if (st != ST_OK && st != ST_INTERRUPTED)
 			record_failure(&c, st, err->text);
 	}
+	collector_stop(c.collector);
 	published = publisher_finish(
 		c.publisher, st == ST_OK && options->until_latest && !stopping(&c), &publish_err);
 	if (st == ST_OK && published != ST_OK) {

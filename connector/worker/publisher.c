@@ -130,13 +130,7 @@ static bool wait_due(struct publisher_thread *t)
 	struct timespec until;
 	bool due = false;
 
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += c->publish_interval_ms / 1000;
-	until.tv_nsec += c->publish_interval_ms % 1000 * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_nsec -= 1000000000;
-		until.tv_sec++;
-	}
+	deadline_after(c->publish_interval_ms, &until);
 	pthread_mutex_lock(&t->lock);
 	while (!t->finish && !due) {
 		int rc = 0;

@@ -50,12 +50,7 @@ void session_wait(struct session *s, bool (*done)(struct session *s))
 					return;
 			continue;
 		}
-		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_nsec += 2000000;
-		if (until.tv_nsec >= 1000000000) {
-			until.tv_nsec -= 1000000000;
-			until.tv_sec++;
-		}
+		deadline_after(2, &until);
 		pthread_mutex_lock(&s->lock);
 		pthread_cond_timedwait(&s->cond, &s->lock, &until);
 		pthread_mutex_unlock(&s->lock);

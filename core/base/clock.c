@@ -44,6 +44,17 @@ struct clock *clock_system(void)
 	return &system;
 }
 
+void deadline_after(int64_t ms, struct timespec *out)
+{
+	clock_gettime(CLOCK_REALTIME, out);
+	out->tv_sec += ms / 1000;
+	out->tv_nsec += ms % 1000 * 1000000;
+	if (out->tv_nsec >= 1000000000) {
+		out->tv_nsec -= 1000000000;
+		out->tv_sec++;
+	}
+}
+
 struct rng rng_seeded(uint64_t seed)
 {
 	return (struct rng){.state = seed};

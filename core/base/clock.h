@@ -14,6 +14,10 @@ struct clock {
 /* The machine's own clock; lives for ever. */
 struct clock *clock_system(void);
 
+struct timespec;
+/* The machine's time in so many ms, for pthread_cond_timedwait(). */
+void deadline_after(int64_t ms, struct timespec *out);
+
 struct rng {
 	uint64_t state;
 };

@@ -186,10 +186,7 @@ static bool wait_side(struct gate *g, unsigned side, bool (*goes_on)(void *ctx),
 		pthread_mutex_lock(&g->lock);
 		if (!more)
 			return false;
-		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_nsec += ASK_EVERY_MS * 1000000L;
-		until.tv_sec += until.tv_nsec / 1000000000L;
-		until.tv_nsec %= 1000000000L;
+		deadline_after(ASK_EVERY_MS, &until);
 		if (g->inside[side])
 			pthread_cond_timedwait(&g->left, &g->lock, &until);
 	}
