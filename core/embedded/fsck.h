@@ -19,7 +19,9 @@ struct blob_seen {
 	char *why; /* what is wrong; NULL: nothing */
 	bool small, file; /* where it is */
 	bool needed; /* by a tree that is reached, or a staged change */
-	bool expired; /* freed on purpose */
+	bool expired; /* freed on purpose, */
+	bool shown_since; /* and heads show it that were put there later */
+	int64_t expired_ms; /* then */
 };
 
 /* Findings that one commit's tree leads to, for its refs. */

@@ -86,17 +86,19 @@ static void scan_commit(struct fsck *f, struct bytes key, struct bytes value)
 	seen->parents = MOVE(c.public.parents);
 }
 
-static void scan_expired(struct fsck *f, struct bytes key)
+static void scan_expired(struct fsck *f, struct bytes key, struct bytes value)
 {
 	struct blob_seen *blob;
 	struct hash id;
+	uint64_t time;
 
-	if (!key_hash(key, &id)) {
-		bad_key(f, key, "the key of an expired object is no hash");
+	if (!key_hash(key, &id) || !bytes_be64(&value, &time)) {
+		bad_key(f, key, "the mark of an expired object cannot be read");
 		return;
 	}
 	blob = id_table_add(&f->blobs, id.bytes);
 	blob->expired = true;
+	blob->expired_ms = (int64_t)time;
 	f->report->expired++;
 }
 
@@ -236,7 +238,7 @@ static void scan_key(struct fsck *f, struct bytes key, struct bytes value)
 		scan_staged(f, key, value);
 		break;
 	case 'x':
-		scan_expired(f, key);
+		scan_expired(f, key, value);
 		break;
 	default:
 		bad_key(f, key, "a key that no lake has");

@@ -142,10 +142,12 @@ static void bad_node(void *ctx, const struct hash *id, const char *why)
 }
 
 /* A head whose objects were freed on purpose: retention must not have touched
- * what branches and tags show. */
+ * what branches and tags showed then. Who sets one on old history later sees
+ * what is left of it. */
 struct head_check {
 	struct fsck *f;
 	const struct ref_seen *ref;
+	int64_t moved_ms; /* there */
 };
 
 static bool check_not_expired(void *ctx, const char *path, const void *value, size_t len)
@@ -157,10 +159,11 @@ static bool check_not_expired(void *ctx, const char *path, const void *value, si
 	if (entry_decode(value, len, &e, NULL) != ST_OK)
 		return true;
 	blob = id_table_find(&h->f->blobs, e.blob.bytes);
-	if (blob && blob->expired && !blob->file && !blob->small && !blob->why)
-		blob->why = xasprintf("was freed by lake.history.retain, and '%s' still shows it "
-				      "at %s",
-				      h->ref->name, path);
+	if (blob && blob->expired && !blob->file && !blob->small && !blob->why) {
+		blob->shown_since = h->moved_ms >= blob->expired_ms;
+		blob->why = xasprintf("was freed by lake.history.retain, and '%s' %sshows it at %s",
+				      h->ref->name, blob->shown_since ? "" : "still ", path);
+	}
 	return true;
 }
 
@@ -171,18 +174,40 @@ static void ignore_node(void *ctx, const struct hash *id, const char *why)
 	(void)why;
 }
 
+/* When the ref was put where it is, as far as the reflog tells. */
+static int64_t moved_ms(const struct fsck *f, const struct ref_seen *ref)
+{
+	for (size_t i = f->n_log; i > 0; i--)
+		if (f->log[i - 1].kind == ref->kind && strcmp(f->log[i - 1].name, ref->name) == 0)
+			return f->log[i - 1].time_ms;
+	return INT64_MIN;
+}
+
+static int longest_there_first(const void *x, const void *y)
+{
+	const struct head_check *a = x, *b = y;
+
+	return (a->moved_ms > b->moved_ms) - (a->moved_ms < b->moved_ms);
+}
+
+/* What several heads show counts for the one that has been there longest. */
 static void check_heads(struct fsck *f)
 {
 	struct node_store store = embedded_nodes(f->e);
-	struct head_check h = {.f = f};
+	AUTO(freep) struct head_check *heads = xcalloc(f->n_refs, sizeof(*heads));
+	struct head_check h;
 	const struct tree_check_visitor visitor = {
 		.ctx = &h, .entry = check_not_expired, .node = ignore_node};
 	AUTO(tree_check_freep) struct tree_check *trees = tree_check_new(&store, &visitor);
 
+	for (size_t i = 0; i < f->n_refs; i++)
+		heads[i] = (struct head_check){f, &f->refs[i], moved_ms(f, &f->refs[i])};
+	if (f->n_refs)
+		qsort(heads, f->n_refs, sizeof(*heads), longest_there_first);
 	for (size_t i = 0; i < f->n_refs; i++) {
-		const struct commit_seen *c = id_table_find(&f->commits, f->refs[i].id.bytes);
+		const struct commit_seen *c = id_table_find(&f->commits, heads[i].ref->id.bytes);
 
-		h.ref = &f->refs[i];
+		h = heads[i];
 		if (c && c->there)
 			tree_check_root(trees, &c->root);
 	}
@@ -198,6 +223,17 @@ static void check_staged(struct fsck *f)
 	}
 }
 
+static void remark_blob(struct fsck *f, const struct blob_seen *b)
+{
+	char hex[65];
+
+	hash_hex(&b->id, hex);
+	lake_fsck_add(f->report, false, "blob", hex,
+		      b->shown_since ? "delete that branch or tag, or restore a backup"
+				     : "nothing needs it; `tidemark gc` frees it",
+		      "%s", b->why);
+}
+
 static void report_blobs(struct fsck *f)
 {
 	for (size_t i = 0; i < f->blobs.n; i++) {
@@ -205,17 +241,10 @@ static void report_blobs(struct fsck *f)
 
 		if (!b->needed && (b->small || b->file))
 			f->report->garbage_blobs++;
-		if (b->why && b->needed) {
+		if (b->why && b->needed && !b->shown_since)
 			fsck_bad(f, "blob", &b->id, b->why);
-		} else if (b->why) {
-			char hex[65];
-
-			hash_hex(&b->id, hex);
-			lake_fsck_add(f->report, false, "blob", hex,
-				      "nothing needs it; `tidemark "
-				      "gc` frees it",
-				      "%s", b->why);
-		}
+		else if (b->why)
+			remark_blob(f, b);
 	}
 }
 

@@ -8,8 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/base/killpoint.h"
+#include "core/embedded/db.h"
 #include "core/lake.h"
 #include "tests/lib/gc_model.h"
 #include "tests/lib/lake_steps.h"
@@ -745,6 +747,64 @@ static void what_is_used_again_stays(void **state)
 	}
 }
 
+/* The first finding about data that were freed as history. */
+static void check_freed(bool damage, const char *text)
+{
+	const struct lake_fsck_options options = {.quick = true};
+	struct lake_fsck_report report = {.n = 0};
+
+	MUST(lake_fsck(lake, &options, &report, &err));
+	assert_int_equal(report.n, 1);
+	assert_int_equal(report.items[0].damage, damage);
+	assert_non_null(strstr(report.items[0].text, text));
+	lake_fsck_report_release(&report);
+}
+
+/* As a gc would that took what a head shows. */
+static void expire_by_hand(const struct lake_id *id, const char *path)
+{
+	AUTO(lake_entry_release) struct lake_entry entry = {.path = NULL};
+	AUTO(freep) char *meta = xasprintf("%s/meta", dir);
+	AUTO(buf_release) struct buf key = BUF_INIT;
+	AUTO(buf_release) struct buf time = BUF_INIT;
+	AUTO(freep) char *file = NULL;
+	struct db *db = NULL;
+	struct lake_id blob;
+
+	MUST(lake_stat(lake, id, path, &entry, &err));
+	assert_true(lake_id_parse(entry.checksum, &blob));
+	file = xasprintf("%s/blobs/%.2s/%s", dir, entry.checksum, entry.checksum);
+	lake_close(lake);
+	MUST(db_open(meta, false, DB_WHOLE_LOG, &db, &err));
+	buf_addc(&key, 'x');
+	buf_add(&key, blob.bytes, sizeof(blob.bytes));
+	buf_add_be64(&time, (uint64_t)now_ms());
+	db_put(db, &key, time.data, time.len);
+	db_close(db);
+	assert_int_equal(unlink(file), 0);
+	lake = NULL;
+	reopen();
+}
+
+/* Who names an old commit sees what is left of it, and fsck says so; a head that
+ * was there before its data went is damage. */
+static void fsck_tells_old_heads_from_new_ones(void **state)
+{
+	struct lake_id old = commit_noise("main", "f", LARGE, 1), head;
+
+	(void)state;
+	head = commit_noise("main", "f", LARGE, 2);
+	pass_days(30);
+	assert_int_equal(collect(&retain_7).expired, 1);
+	make_ref(LAKE_TAG, "late", &old);
+	check_freed(false, "'late' shows it at f");
+	delete_ref(LAKE_TAG, "late");
+	pass_days(1);
+	expire_by_hand(&head, "f");
+	make_ref(LAKE_TAG, "a", &head);
+	check_freed(true, "'main' still shows it at f");
+}
+
 static void stored_while_it_was_opened(const char *name, void *ctx)
 {
 	if (strcmp(name, "lake.object.absent") != 0)
@@ -940,6 +1000,7 @@ int main(void)
 		GC_TEST(what_is_checked_stays),
 		GC_TEST(stored_again_while_it_expires),
 		GC_TEST(what_is_used_again_stays),
+		GC_TEST(fsck_tells_old_heads_from_new_ones),
 		GC_TEST(stored_again_while_it_is_opened),
 		GC_TEST(a_clock_that_jumps_ages_little),
 		GC_TEST(a_clock_that_goes_on_ages_as_it_says),
