@@ -93,7 +93,9 @@ struct lake_options {
 	bool create; /* make the lake where its folder is absent or empty */
 	struct clock *clock; /* NULL: clock_system() */
 	const char *committer; /* NULL: the user's name, else "tidemark" */
-	/* Writing stops with ST_NO_SPACE below so many free bytes; 0: 64 MiB. */
+	/* Writing stops with ST_NO_SPACE below so many free bytes, and those that
+	 * packing the metadata may take (about twice their size, up to 1 GiB); what frees room
+	 * stops below an eighth of it, at most 8 MiB. 0: 64 MiB. */
 	uint64_t reserve_bytes;
 };
 
@@ -487,6 +489,9 @@ MUST_CHECK enum status lake_stage_discard(struct lake *lake, const char *branch,
 
 /* ---- room ---- */
 
+/* Lets this handle write into the reserve, for an owner that is about to stop and
+ * says why. */
+void lake_open_reserve(struct lake *lake);
 /* Free bytes of the volume that new objects go to, above the reserve. */
 MUST_CHECK enum status lake_free_bytes(struct lake *lake, uint64_t *out, struct err *err);
 

@@ -202,6 +202,7 @@ struct lake_ops {
 	 * lake_close() calls it first. NULL: there is none here. */
 	void (*interrupt)(struct lake *lake);
 
+	void (*open_reserve)(struct lake *lake); /* NULL: there is none */
 	enum status (*free_bytes)(struct lake *lake, uint64_t *out, struct err *err);
 
 	/* Without the visitor: lake.c calls it. */

@@ -119,6 +119,12 @@ void lake_diff_close(struct lake_diff *diff)
 		diff->lake->ops->diff_close(diff);
 }
 
+void lake_open_reserve(struct lake *lake)
+{
+	if (lake->ops->open_reserve)
+		lake->ops->open_reserve(lake);
+}
+
 enum status lake_free_bytes(struct lake *lake, uint64_t *out, struct err *err)
 {
 	return lake->ops->free_bytes(lake, out, err);

@@ -528,6 +528,7 @@ static void record_failure(struct connector *c, enum status st, const char *reas
 	failure = json_pack("{s:s,s:s,s:s}", "status", status_name(st), "reason", reason, "since",
 			    time);
 	text = json_dumps(failure, JSON_COMPACT);
+	lake_open_reserve(c->options.lake); /* so little fits, and nothing else comes */
 	if (state_write(c->options.lake, c->config->target, c->config->name, STATE_FAILURE, text,
 			NULL) != ST_OK)
 		log_warn("the failure is not recorded", LOG_S("connector", c->config->name));
@@ -552,6 +553,7 @@ enum status connector_run(const struct connector_options *options, struct err *e
 	struct connector c = {.options = *options, .config = options->config};
 	struct err publish_err = ERR_INIT;
 	enum status st, published;
+	bool failed = false;
 
 	pthread_mutex_init(&c.lock, NULL);
 	pthread_cond_init(&c.cond, NULL);
@@ -563,12 +565,13 @@ enum status connector_run(const struct connector_options *options, struct err *e
 	st = prepare(&c, err);
 	if (st == ST_OK) {
 		st = run_sessions(&c, err);
-		if (st != ST_OK && st != ST_INTERRUPTED)
-			record_failure(&c, st, err->text);
+		failed = st != ST_OK && st != ST_INTERRUPTED;
 	}
 	collector_stop(c.collector);
 	published = publisher_finish(
 		c.publisher, st == ST_OK && options->until_latest && !stopping(&c), &publish_err);
+	if (failed)
+		record_failure(&c, st, err->text);
 	if (st == ST_OK && published != ST_OK) {
 		*err = publish_err;
 		st = published;

@@ -46,8 +46,10 @@ static enum status node_put(void *ctx, const struct hash *id, const void *data, 
 {
 	struct embedded *e = ctx;
 	AUTO(buf_release) struct buf key = BUF_INIT;
+	enum status st = space_take(&e->space, 2 * len, err);
 
-	(void)err;
+	if (st != ST_OK)
+		return st;
 	key_node(&key, id);
 	gate_fresh(&e->gate, id->bytes);
 	db_put(e->db, &key, data, len);
@@ -239,6 +241,8 @@ enum status embedded_commit_make(struct embedded *e, const struct new_commit *fr
 	st = check_objects(e, from, err);
 	if (st == ST_OK)
 		st = commit_seal(&store, &c, e->clock->wall_ms(e->clock), &bytes, err);
+	if (st == ST_OK)
+		st = space_take(&e->space, 2 * bytes.len, err);
 	if (st != ST_OK)
 		return st;
 	key_commit(&key, &c.public.id);

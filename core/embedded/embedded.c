@@ -34,6 +34,11 @@ static void embedded_close(struct lake *lake)
 	free(e);
 }
 
+static void embedded_open_reserve(struct lake *lake)
+{
+	space_open_reserve(&embedded_of(lake)->space);
+}
+
 static enum status embedded_free_bytes(struct lake *lake, uint64_t *out, struct err *err)
 {
 	return space_free(&embedded_of(lake)->space, out, err);
@@ -87,10 +92,27 @@ static const struct lake_ops embedded_ops = {
 	.check_expired = embedded_check_expired,
 	.interrupt = embedded_interrupt,
 	.free_bytes = embedded_free_bytes,
+	.open_reserve = embedded_open_reserve,
 	.fsck = embedded_fsck,
 	.backup = embedded_backup,
 	.progress = embedded_progress,
 };
+
+/* What RocksDB may have to pack. */
+static uint64_t table_bytes(void *ctx)
+{
+	static const char kinds[] = "bcilmnpqrsx"; /* keys.h */
+	struct embedded *e = ctx;
+	uint64_t bytes = 0;
+
+	for (const char *kind = kinds; *kind; kind++) {
+		AUTO(buf_release) struct buf prefix = BUF_INIT;
+
+		buf_addc(&prefix, *kind);
+		bytes += db_size(e->db, &prefix);
+	}
+	return bytes;
+}
 
 static struct embedded *embedded_new(const char *root, const struct lake_options *options)
 {
@@ -104,7 +126,7 @@ static struct embedded *embedded_new(const char *root, const struct lake_options
 	e->file.fd = -1;
 	e->cache = node_cache_new(NODE_CACHE_BYTES);
 	e->verified = verified_new();
-	space_init(&e->space, root, options->reserve_bytes, options->clock);
+	space_init(&e->space, root, options->reserve_bytes, options->clock, table_bytes, e);
 	pthread_mutex_init(&e->moves, NULL);
 	pthread_mutex_init(&e->maintenance, NULL);
 	gate_init(&e->gate);
@@ -275,6 +297,8 @@ enum status embedded_open(const char *folder, enum embedded_mode mode,
 		st = open_metadata(e, is_new, kept, err);
 	if (st == ST_OK)
 		st = check_sequence(e, kept, err);
+	if (st == ST_OK && is_new)
+		st = space_take(&e->space, 0, err);
 	if (st == ST_OK && is_new)
 		st = first_commit(e, err);
 	if (st == ST_OK && is_new)

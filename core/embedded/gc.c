@@ -17,6 +17,12 @@ enum status gc_goes_on(struct gc *gc, struct err *err)
 
 	atomic_store(&gc->e->maintained.objects, gc->done_before + gc->done);
 	atomic_store(&gc->e->maintained.bytes, gc->report.object_bytes);
+	if (!gc->options->dry_run) {
+		enum status st = space_above_floor(&gc->e->space, err);
+
+		if (st != ST_OK)
+			return st;
+	}
 	if (!atomic_load(&gc->e->closing) &&
 	    (!gc->options->progress || gc->options->progress(gc->options->ctx, &progress)))
 		return ST_OK;
@@ -58,7 +64,7 @@ static enum status pack(struct gc *gc, char kind, const struct lake_gc_count *co
 	size = db_size(gc->e->db, &prefix);
 	parts = (unsigned)(size / PACK_PART_BYTES < 255 ? size / PACK_PART_BYTES + 1 : 256);
 	for (unsigned i = 0; st == ST_OK && i < parts; i++) {
-		st = space_free(&gc->e->space, &room, err);
+		st = space_to_pack(&gc->e->space, &room, err);
 		/* A full disk is RocksDB's end: it packs by itself when it can. */
 		if (st != ST_OK || room < size / parts)
 			return st;
@@ -180,7 +186,9 @@ static enum status collect(struct embedded *e, const struct lake_gc_options *opt
 	enum status st;
 
 	gc_step(&gc, "mark");
-	st = find_ages(&gc, err);
+	st = gc_goes_on(&gc, err); /* a disk that is full already */
+	if (st == ST_OK)
+		st = find_ages(&gc, err);
 	if (st == ST_OK)
 		st = free_garbage(&gc, err);
 	if (st != ST_OK)

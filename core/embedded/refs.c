@@ -194,7 +194,8 @@ enum status embedded_refs_move(struct lake *lake, const struct lake_move *moves,
 	AUTO(db_batch_freep) struct db_batch *batch = db_batch_new();
 	AUTO(gate_leave) struct gate_pass pass = gate_enter(&e->gate);
 	/* On a full disk too: what is deleted is what gc can free. */
-	enum status st = only_deletes(moves, n) ? ST_OK : space_take(&e->space, 0, err);
+	enum status st = only_deletes(moves, n) ? space_above_floor(&e->space, err)
+						: space_take(&e->space, 0, err);
 
 	if (st == ST_OK)
 		st = keep_objects(e, moves, n, err);
@@ -217,8 +218,10 @@ enum status embedded_branch_protect(struct lake *lake, const char *branch, const
 	AUTO(db_batch_freep) struct db_batch *batch = db_batch_new();
 	AUTO(buf_release) struct buf key = BUF_INIT;
 	struct lake_id head;
-	enum status st;
+	enum status st = space_take(&e->space, 0, err);
 
+	if (st != ST_OK)
+		return st;
 	key_protection(&key, branch);
 	db_batch_put(batch, &key, by, strlen(by));
 	pthread_mutex_lock(&e->moves);

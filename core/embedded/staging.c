@@ -386,8 +386,10 @@ enum status embedded_stage_discard(struct lake *lake, const char *branch, struct
 	struct embedded *e = embedded_of(lake);
 	AUTO(db_batch_freep) struct db_batch *batch = db_batch_new();
 	struct lake_id head;
-	enum status st;
+	enum status st = space_above_floor(&e->space, err);
 
+	if (st != ST_OK)
+		return st;
 	pthread_mutex_lock(&e->moves);
 	st = embedded_ref_get(lake, LAKE_BRANCH, branch, &head, err);
 	if (st == ST_OK)

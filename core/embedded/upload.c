@@ -239,7 +239,7 @@ enum status embedded_upload_clone(struct lake_upload *up, int from, bool *done_o
 static enum status finish_small(struct upload *u, struct err *err)
 {
 	struct lake_upload *up = &u->base;
-	enum status st = space_take(&embedded_of(up->lake)->space, up->used, err);
+	enum status st = space_take(&embedded_of(up->lake)->space, 2 * up->used, err);
 
 	if (st != ST_OK)
 		return st;
