@@ -50,6 +50,8 @@ static enum status run(struct cli *cli, int n, char **args, struct err *err)
 	}
 	if (markdown) {
 		prop_table_markdown(&connector_table, &text);
+		buf_adds(&text, "\n## Gates\n\nWhat each kind asks: docs/gates.md.\n\n");
+		prop_table_markdown(&gate_table, &text);
 		fputs(buf_str(&text), stdout);
 		return ST_OK;
 	}

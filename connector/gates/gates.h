@@ -1,26 +1,101 @@
 /* Quality gates: each judges the merged result of a publish before anybody can
- * see it. For now one kind: a command. */
+ * see it. docs/gates.md says what each kind asks.
+ *
+ * A gate refuses what it has judged, and is broken where it could not judge:
+ * both keep the target where it is. */
 #ifndef TIDEMARK_GATES_GATES_H
 #define TIDEMARK_GATES_GATES_H
 
-#include "core/lake.h"
+#include "connector/history/publication.h"
+#include "core/base/props.h"
 
-/* Runs `command` by /bin/sh -c with TIDEMARK_LAKE, TIDEMARK_REF (reads the merged
- * result), TIDEMARK_TARGET_HEAD and TIDEMARK_CHANGES (a file: one
- * "added|removed|changed<TAB>path" a line) in its environment; standard input is
- * empty. Exit code 0 passes. Anything else, a signal, or timeout_ms passing is
- * ST_HELD; err is "gate <name>: " and the last line of its output. The lake must
- * be served (lake_serve) for the command to read it. stop (may be NULL) ends it
- * early with ST_INTERRUPTED. */
-struct gate_run {
-	struct lake *lake;
-	const char *name;
-	const char *command;
-	int64_t timeout_ms;
-	struct lake_id merged;
-	struct lake_id target_head;
-	const volatile bool *stop;
+/* In the order of gate_types in gate_config.c. */
+enum gate_type {
+	GATE_ROW_COUNT,
+	GATE_OFFSETS,
+	GATE_FILE_SIZE,
+	GATE_COMMAND,
+	GATE_TYPES,
 };
-MUST_CHECK enum status gate_run_command(const struct gate_run *run, struct err *err);
+
+/* One gate as it is configured. */
+struct gate_config {
+	char *name;
+	enum gate_type type;
+	int64_t timeout_ms;
+	struct text_list paths; /* prefixes or globs; none: all data of the connector */
+	bool all; /* scope=all: the whole of what the target will hold, not what is added */
+	bool monotone; /* what it refuses it refuses with more added, too */
+
+	int64_t min, max; /* row_count, file_size: -1 unset */
+	double max_change; /* row_count: a share of the median; -1 unset */
+	size_t publishes; /* row_count: of so many publishes */
+	uint64_t max_missing; /* offsets */
+	char *command; /* command */
+	bool files;
+};
+
+/* What the rest of the configuration says that gates depend on. */
+struct gate_surroundings {
+	const char *connector;
+	const char *path_prefix;
+};
+
+/* Every property of a gate, named `gates.<g>.KEY`; docs/configuration.md is
+ * written from here. */
+extern const struct prop_table gate_table;
+
+/* Reads `gates` and `gates.*`. ST_USAGE names key, value and remedy. */
+MUST_CHECK enum status gates_configure(const struct props *props,
+				       const struct gate_surroundings *around,
+				       struct gate_config **out, size_t *n_out, struct err *err);
+void gates_config_free(struct gate_config *gates, size_t n);
+
+/* What is judged. Borrowed for the call. */
+struct gate_subject {
+	struct lake *lake; /* served (lake_serve), so that a command can read it */
+	const char *connector;
+	const char *target;
+	struct lake_id merged; /* the merged result */
+	struct lake_id target_head; /* what it was merged onto */
+	struct lake_id shown; /* head of the publication branch: what is shown so far */
+	struct lake_id from, to; /* checkpoints: shown before (none: nothing), to be shown */
+	const struct roots *roots; /* of this connector */
+	const uint64_t *history; /* rows of the last publishes, newest first */
+	size_t n_history;
+	bool steering; /* only the gates marked monotone are run */
+	struct clock *clock;
+	const volatile bool *stop; /* ends a gate early; may be NULL */
+};
+
+enum gate_verdict { GATE_PASSED, GATE_REFUSED, GATE_BROKEN };
+
+struct gate_result {
+	const char *name; /* the configuration's */
+	enum gate_verdict verdict;
+	enum status status; /* ST_OK, ST_HELD, or why it is broken */
+	char *reason; /* "" where it passed; UTF-8 */
+	char *output; /* what it said besides; UTF-8 */
+	int64_t ms;
+};
+
+struct gate_results {
+	struct gate_result *items; /* in the order of the configuration */
+	size_t n;
+};
+
+void gate_results_release(struct gate_results *r);
+
+/* Runs the gates, several at a time. ST_HELD: one refused; err is "gate <name>:
+ * <reason>" of the first in the configuration's order. Else, where one is broken,
+ * its status; ST_INTERRUPTED where stop ended one. out is set in any case and
+ * released by the caller. */
+MUST_CHECK enum status gates_run(const struct gate_config *gates, size_t n,
+				 const struct gate_subject *subject, struct gate_results *out,
+				 struct err *err);
+
+/* Appends an array of {"name","verdict","reason","ms","output"}; of each output
+ * the last 2 KiB. */
+void gate_results_json(const struct gate_results *r, struct buf *out);
 
 #endif

@@ -250,72 +250,14 @@ static enum status values(struct config *c, struct err *err)
 				     err);
 }
 
-static enum status gate(struct config *c, const char *name, struct err *err)
-{
-	AUTO(freep) char *prefix = xasprintf("gates.%s.", name);
-	struct gate_config *g = &c->gates[c->n_gates];
-	const char *type = NULL, *command = NULL, *timeout = "600000";
-	char *end;
-
-	for (size_t i = 0; i < c->props.n; i++) {
-		const char *key = c->props.items[i].key, *value = c->props.items[i].value;
-
-		if (strncmp(key, prefix, strlen(prefix)) != 0)
-			continue;
-		if (strcmp(key + strlen(prefix), "type") == 0)
-			type = value;
-		else if (strcmp(key + strlen(prefix), "command") == 0)
-			command = value;
-		else if (strcmp(key + strlen(prefix), "timeout.ms") == 0)
-			timeout = value;
-		else
-			return err_set(err, ST_USAGE,
-				       "%s: no such property of a gate; known are type, command, "
-				       "timeout.ms",
-				       key);
-	}
-	if (!type || strcmp(type, "command") != 0)
-		return err_set(err, ST_USAGE, "%stype=%s: give command", prefix, type ? type : "");
-	if (!command || !*command)
-		return err_set(err, ST_USAGE, "%scommand is not set: give a command for /bin/sh -c",
-			       prefix);
-	g->timeout_ms = strtoll(timeout, &end, 10);
-	if (g->timeout_ms < 1 || *end)
-		return err_set(err, ST_USAGE, "%stimeout.ms=%s: give milliseconds above 0", prefix,
-			       timeout);
-	g->name = xstrdup(name);
-	g->command = xstrdup(command);
-	c->n_gates++;
-	return ST_OK;
-}
-
 static enum status gates(struct config *c, struct err *err)
 {
-	AUTO(text_list_release)
-	struct text_list names = text_list_split(props_get(&c->props, "gates"));
+	const struct gate_surroundings around = {
+		.connector = c->name,
+		.path_prefix = c->path_prefix,
+	};
 
-	c->gates = xcalloc(names.n, sizeof(*c->gates));
-	for (size_t i = 0; i < names.n; i++) {
-		enum status st = gate(c, names.items[i], err);
-
-		if (st != ST_OK)
-			return st;
-	}
-	for (size_t i = 0; i < c->props.n; i++) {
-		const char *key = c->props.items[i].key;
-		bool known = false;
-
-		if (strncmp(key, "gates.", 6) != 0)
-			continue;
-		for (size_t j = 0; j < names.n; j++)
-			known = known ||
-				(strncmp(key + 6, names.items[j], strlen(names.items[j])) == 0 &&
-				 key[6 + strlen(names.items[j])] == '.');
-		if (!known)
-			return err_set(err, ST_USAGE,
-				       "%s: gates does not name this gate; add it there", key);
-	}
-	return ST_OK;
+	return gates_configure(&c->props, &around, &c->gates, &c->n_gates, err);
 }
 
 static enum status errors(struct config *c, struct err *err)
@@ -451,11 +393,7 @@ enum status config_load_saved(struct props *props, struct config *out, struct er
 
 void config_release(struct config *c)
 {
-	for (size_t i = 0; i < c->n_gates; i++) {
-		free(c->gates[i].name);
-		free(c->gates[i].command);
-	}
-	free(c->gates);
+	gates_config_free(c->gates, c->n_gates);
 	props_release(&c->props);
 	props_release(&c->client);
 	props_release(&c->producer);

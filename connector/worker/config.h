@@ -3,17 +3,12 @@
 #ifndef TIDEMARK_WORKER_CONFIG_H
 #define TIDEMARK_WORKER_CONFIG_H
 
+#include "connector/gates/gates.h"
 #include "connector/writer/partition_writer.h"
 #include "core/base/props.h"
 
 /* Policies for what cannot be read on: stop, or go on and record the loss. */
 enum policy { POLICY_FAIL, POLICY_EARLIEST, POLICY_LATEST, POLICY_DEADLETTER };
-
-struct gate_config {
-	char *name;
-	char *command;
-	int64_t timeout_ms;
-};
 
 struct config {
 	struct props props; /* aliases resolved, values shortened */

@@ -159,10 +159,7 @@ static const struct prop_def defs[] = {
 	 .max = MS_MAX,
 	 .doc = "publish what is new so often"},
 	{.name = "gates", .type = PROP_LIST, .doc = "names of gates that a publish must pass"},
-	{.name = "gates.",
-	 .prefix = true,
-	 .doc = "`gates.<g>.type` (`command`), `gates.<g>.command` (run by `/bin/sh -c`), "
-		"`gates.<g>.timeout.ms` (600000)"},
+	{.name = "gates.", .prefix = true, .doc = "the properties of gate g: the table below"},
 	{.name = "errors.tolerance",
 	 .type = PROP_CHOICE,
 	 .def = "none",

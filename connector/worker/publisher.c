@@ -26,24 +26,37 @@ static enum status judge(void *ctx, const struct lake_id *merged, const struct l
 			 struct err *err)
 {
 	const struct publisher *p = ctx;
+	struct line line = config_line(p->config, p->lake, p->rng);
+	AUTO(checkpoint_release) struct checkpoint to = {0};
+	AUTO(checkpoint_release) struct checkpoint from = {0};
+	AUTO(gate_results_release) struct gate_results results = {0};
+	AUTO(roots_release) struct roots roots = {0};
+	struct gate_subject subject = {
+		.lake = p->lake,
+		.connector = p->config->name,
+		.target = p->config->target,
+		.merged = *merged,
+		.target_head = *target_head,
+		.roots = &roots,
+		.clock = p->clock,
+		.stop = p->stop,
+	};
+	struct shown shown;
+	enum status st = shown_read(&line, &shown, err);
 
-	for (size_t i = 0; i < p->config->n_gates; i++) {
-		const struct gate_config *gate = &p->config->gates[i];
-		const struct gate_run run = {
-			.lake = p->lake,
-			.name = gate->name,
-			.command = gate->command,
-			.timeout_ms = gate->timeout_ms,
-			.merged = *merged,
-			.target_head = *target_head,
-			.stop = p->stop,
-		};
-		enum status st = gate_run_command(&run, err);
-
-		if (st != ST_OK)
-			return st;
-	}
-	return ST_OK;
+	if (st == ST_OK)
+		st = lake_ref_get(p->lake, LAKE_BRANCH, line.branch, &subject.to, err);
+	if (st == ST_OK)
+		st = checkpoint_read(p->lake, &subject.to, &to, err);
+	if (st == ST_OK && !lake_id_is_none(&shown.checkpoint))
+		st = checkpoint_read(p->lake, &shown.checkpoint, &from, err);
+	if (st != ST_OK)
+		return st;
+	roots_add(&roots, &line, &to);
+	roots_add(&roots, &line, &from);
+	subject.shown = shown.id;
+	subject.from = shown.checkpoint;
+	return gates_run(p->config->gates, p->config->n_gates, &subject, &results, err);
 }
 
 static enum status record_hold(const struct publisher *p, const char *reason)

@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "core/base/buf.h"
 
@@ -54,6 +55,23 @@ static inline void offset_runs_release(struct offset_runs *r)
 	buf_release(&r->text);
 	r->from = 0;
 	r->to = -1;
+}
+
+/* Reading: the next run of a text; *text moves on. false at the end, where *text
+ * is at its NUL, and where the text is none, where it is not. */
+MUST_CHECK static inline bool offset_runs_next(const char **text, int64_t *from, int64_t *to)
+{
+	char *end;
+
+	if (**text < '0' || **text > '9')
+		return false;
+	*from = *to = strtoll(*text, &end, 10);
+	if (*end == '-')
+		*to = strtoll(end + 1, &end, 10);
+	if ((*end && (*end != ',' || !end[1])) || *to < *from)
+		return false;
+	*text = *end ? end + 1 : end;
+	return true;
 }
 
 #endif
