@@ -1,67 +1,10 @@
-/* Trees and commits in the store, and making new ones. Nodes and commits are
- * written unsynced: the synced write that lets a ref name them comes later in
- * the same log. */
+/* Commits in the store, and making new ones. They are written unsynced: the
+ * synced write that lets a ref name them comes later in the same log. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/base/killpoint.h"
 #include "core/embedded/store.h"
-
-/* ---- nodes ---- */
-
-/* Appends what is stored under key (of the given 32 bytes). */
-static enum status get_cached(struct embedded *e, const struct buf *key, const unsigned char *id,
-			      struct buf *out, struct err *err)
-{
-	size_t before = out->len;
-	enum status st;
-
-	if (node_cache_get(e->cache, id, out))
-		return ST_OK;
-	st = db_get(e->db, key, out, err);
-	if (st == ST_OK)
-		node_cache_put(e->cache, id, out->data + before, out->len - before);
-	return st;
-}
-
-static enum status node_get(void *ctx, const struct hash *id, struct buf *out, struct err *err)
-{
-	struct embedded *e = ctx;
-	AUTO(buf_release) struct buf key = BUF_INIT;
-	char hex[65];
-	enum status st;
-
-	key_node(&key, id);
-	st = get_cached(e, &key, id->bytes, out, err);
-	if (st != ST_NOT_FOUND)
-		return st;
-	hash_hex(id, hex);
-	return err_set(err, ST_DAMAGED,
-		       "the tree's node %s is missing in %s; `tidemark fsck` says more", hex,
-		       e->root);
-}
-
-static enum status node_put(void *ctx, const struct hash *id, const void *data, size_t len,
-			    struct err *err)
-{
-	struct embedded *e = ctx;
-	AUTO(buf_release) struct buf key = BUF_INIT;
-	enum status st = space_take(&e->space, 2 * len, err);
-
-	if (st != ST_OK)
-		return st;
-	key_node(&key, id);
-	gate_fresh(&e->gate, id->bytes);
-	db_put(e->db, &key, data, len);
-	node_cache_put(e->cache, id->bytes, data, len);
-	KILL_POINT("lake.node.put");
-	return ST_OK;
-}
-
-struct node_store embedded_nodes(struct embedded *e)
-{
-	return (struct node_store){.ctx = e, .get = node_get, .put = node_put};
-}
 
 /* ---- commits ---- */
 
@@ -75,7 +18,7 @@ static enum status commit_get(void *ctx, const struct lake_id *id, struct commit
 	enum status st;
 
 	key_commit(&key, id);
-	st = get_cached(e, &key, id->bytes, &bytes, err);
+	st = embedded_get_cached(e, &key, id->bytes, &bytes, err);
 	if (st == ST_NOT_FOUND) {
 		lake_id_hex(id, hex);
 		return err_set(err, st, "no commit %s in %s", hex, e->root);
@@ -290,7 +233,7 @@ static void change_list_add(struct change_list *l, const char *key, const void *
 	l->places[l->n++] = place;
 }
 
-static enum status change_list_apply(const struct change_list *l, const struct node_store *store,
+static enum status change_list_apply(const struct change_list *l, struct embedded *e,
 				     struct hash *root, struct err *err)
 {
 	AUTO(freep) struct tree_change *changes = xcalloc(l->n, sizeof(*changes));
@@ -308,7 +251,7 @@ static enum status change_list_apply(const struct change_list *l, const struct n
 					     .value = removed ? NULL : l->bytes.data + p->value,
 					     .value_len = removed ? 0 : p->value_len};
 	}
-	st = tree_apply(store, root, changes, l->n, &result, err);
+	st = embedded_apply(e, root, changes, l->n, &result, err);
 	if (st == ST_OK)
 		*root = result;
 	return st;
@@ -341,13 +284,12 @@ static enum status graft(struct embedded *e, const struct lake_graft *g, struct 
 	}
 	if (st != ST_OK && st != ST_END)
 		return st;
-	return change_list_apply(&changes, &store, root, err);
+	return change_list_apply(&changes, e, root, err);
 }
 
 static enum status apply_puts(struct embedded *e, const struct lake_txn *txn, struct hash *root,
 			      struct err *err)
 {
-	struct node_store store = embedded_nodes(e);
 	AUTO(change_list_release) struct change_list changes = {.n = 0};
 	AUTO(buf_release) struct buf entry = BUF_INIT;
 
@@ -359,7 +301,7 @@ static enum status apply_puts(struct embedded *e, const struct lake_txn *txn, st
 			embedded_upload_entry(put->up, put->content_type, &put->meta, &entry);
 		change_list_add(&changes, put->path, put->up ? entry.data : NULL, entry.len);
 	}
-	return change_list_apply(&changes, &store, root, err);
+	return change_list_apply(&changes, e, root, err);
 }
 
 static enum status store_uploads(struct embedded *e, const struct lake_txn *txn, struct err *err)

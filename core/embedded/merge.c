@@ -65,7 +65,6 @@ static enum status base_of(struct embedded *e, const struct lake_id *ours, size_
 static enum status merge_bases(struct embedded *e, const struct lake_id *bases, size_t n,
 			       unsigned *left, struct hash *out, struct err *err)
 {
-	struct node_store store = embedded_nodes(e);
 	struct hash result;
 	enum status st = embedded_tree(e, &bases[0], &result, err);
 
@@ -80,8 +79,8 @@ static enum status merge_bases(struct embedded *e, const struct lake_id *bases, 
 		if (st == ST_OK)
 			st = embedded_tree(e, &bases[i], &theirs, err);
 		if (st == ST_OK)
-			st = tree_merge(&store, &under, &ours, &theirs, TREE_MARK, &result, NULL,
-					err);
+			st = embedded_tree_merge(e, &(struct merge_roots){&under, &ours, &theirs},
+						 TREE_MARK, &result, NULL, err);
 	}
 	if (st == ST_OK)
 		*out = result;
@@ -110,7 +109,6 @@ static enum status merge_trees(struct embedded *e, const struct lake_merge *m,
 			       const struct lake_id *bases, size_t n, struct hash *root_out,
 			       struct lake_conflicts *conflicts_out, struct err *err)
 {
-	struct node_store store = embedded_nodes(e);
 	AUTO(buf_release) struct buf paths = BUF_INIT;
 	unsigned left = BASE_MERGES_MAX;
 	struct hash base = {{0}};
@@ -123,8 +121,8 @@ static enum status merge_trees(struct embedded *e, const struct lake_merge *m,
 		st = embedded_tree(e, &m->source, &theirs, err);
 	if (st != ST_OK)
 		return st;
-	st = tree_merge(&store, &base, &ours, &theirs, prefer_of(m->strategy), root_out, &paths,
-			err);
+	st = embedded_tree_merge(e, &(struct merge_roots){&base, &ours, &theirs},
+				 prefer_of(m->strategy), root_out, &paths, err);
 	return st == ST_CONFLICT ? conflict(&paths, "merge", conflicts_out, err) : st;
 }
 
@@ -188,12 +186,12 @@ static enum status take_change(struct embedded *e, const struct lake_id *id, con
 			       const struct hash *from, const struct hash *to, struct hash *root,
 			       struct lake_conflicts *conflicts_out, struct err *err)
 {
-	struct node_store store = embedded_nodes(e);
 	AUTO(buf_release) struct buf paths = BUF_INIT;
 	char what[64];
 	char hex[LAKE_ID_SHORT_BYTES];
 	struct hash result;
-	enum status st = tree_merge(&store, from, root, to, TREE_PREFER_NONE, &result, &paths, err);
+	enum status st = embedded_tree_merge(e, &(struct merge_roots){from, root, to},
+					     TREE_PREFER_NONE, &result, &paths, err);
 
 	if (st == ST_OK)
 		*root = result;

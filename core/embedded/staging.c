@@ -253,7 +253,6 @@ static enum status prepare(struct embedded *e, const struct staged_list *staged,
 			   const struct lake_id *head, const char *message,
 			   const struct lake_meta *meta, struct lake_id *out, struct err *err)
 {
-	struct node_store store = embedded_nodes(e);
 	AUTO(freep) struct tree_change *changes = xcalloc(staged->n, sizeof(*changes));
 	struct new_commit c = {.parents = head, .n_parents = 1, .message = message, .meta = meta};
 	struct hash before;
@@ -268,7 +267,7 @@ static enum status prepare(struct embedded *e, const struct staged_list *staged,
 			.key = staged->items[i].path,
 			.value = staged->items[i].entry.len ? staged->items[i].entry.data : NULL,
 			.value_len = staged->items[i].entry.len};
-	st = tree_apply(&store, &before, changes, staged->n, &c.root, err);
+	st = embedded_apply(e, &before, changes, staged->n, &c.root, err);
 	if (st != ST_OK)
 		return st;
 	if (hash_equal(&before, &c.root))

@@ -80,9 +80,30 @@ MUST_CHECK enum status embedded_fsck(struct lake *lake, bool quick, struct lake_
 /* The number of the last synced write, as the metadata say; 0: none. */
 MUST_CHECK enum status embedded_sequence(struct db *db, uint64_t *out, struct err *err);
 
-/* ---- trees and commits (commits.c) ---- */
+/* ---- trees (nodes.c) ---- */
 
+/* For reading: it has no put. */
 struct node_store embedded_nodes(struct embedded *e);
+/* Appends what is stored under the key, which is that of a node or commit. */
+MUST_CHECK enum status embedded_get_cached(struct embedded *e, const struct buf *key,
+					   const unsigned char *id, struct buf *out,
+					   struct err *err);
+/* tree_apply() and tree_merge(); the new nodes are in the log on return. Within a
+ * gate pass. */
+MUST_CHECK enum status embedded_apply(struct embedded *e, const struct hash *root,
+				      const struct tree_change *changes, size_t n,
+				      struct hash *root_out, struct err *err);
+struct merge_roots {
+	const struct hash *base;
+	const struct hash *ours;
+	const struct hash *theirs;
+};
+MUST_CHECK enum status embedded_tree_merge(struct embedded *e, const struct merge_roots *from,
+					   enum tree_prefer prefer, struct hash *root_out,
+					   struct buf *conflicts_out, struct err *err);
+
+/* ---- commits (commits.c) ---- */
+
 struct commit_store embedded_commits(struct embedded *e);
 static inline struct hash tree_of(const struct commit *c)
 {

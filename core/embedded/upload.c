@@ -337,13 +337,35 @@ void embedded_upload_entry(const struct lake_upload *up, const char *content_typ
 
 /* ---- names in the store ---- */
 
-static void store_small(struct embedded *e, struct upload *u)
+#define SMALL_BATCH_BYTES (256u << 10)
+
+/* Small objects on their way into the log; batch NULL: none is. */
+struct small {
+	struct db_batch *batch;
+	size_t bytes;
+};
+
+static void small_flush(struct embedded *e, struct small *s)
+{
+	if (!s->batch)
+		return;
+	db_write(e->db, s->batch);
+	KILL_POINT("lake.blob.put");
+	db_batch_free(s->batch);
+	*s = (struct small){.batch = NULL};
+}
+
+static void store_small(struct embedded *e, struct upload *u, struct small *s)
 {
 	AUTO(buf_release) struct buf key = BUF_INIT;
 
 	key_blob(&key, &u->hash);
-	db_put(e->db, &key, u->base.data, u->base.used);
-	KILL_POINT("lake.blob.put");
+	if (!s->batch)
+		s->batch = db_batch_new();
+	db_batch_put(s->batch, &key, u->base.data, u->base.used);
+	s->bytes += u->base.used + key.len;
+	if (s->bytes >= SMALL_BATCH_BYTES)
+		small_flush(e, s);
 	free(u->base.data);
 	u->base.data = NULL;
 	u->base.flushed += u->base.used;
@@ -440,6 +462,7 @@ enum status embedded_uploads_store(struct embedded *e, struct lake_upload *const
 {
 	bool touched[BLOB_FOLDERS] = {false};
 	bool deferred = any_deferred(ups, n);
+	struct small small = {.batch = NULL};
 	bool made = false;
 	enum status st = ST_OK;
 
@@ -457,13 +480,14 @@ enum status embedded_uploads_store(struct embedded *e, struct lake_upload *const
 		if (u->state == UPLOAD_STORED)
 			continue;
 		if (u->size < BLOB_FILE_BYTES) {
-			store_small(e, u);
+			store_small(e, u, &small);
 			continue;
 		}
 		if (u->state == UPLOAD_FINISHED)
 			st = name_file(e, u, &made, err);
 		touched[u->hash.bytes[0]] = true;
 	}
+	small_flush(e, &small); /* also after an error: these are marked as stored */
 	if (st == ST_OK)
 		st = sync_folders(e, touched, made, deferred, err);
 	for (size_t i = 0; st == ST_OK && i < n; i++) {

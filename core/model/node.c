@@ -28,7 +28,7 @@ bool node_ends_at(unsigned level, const struct node_item *item)
 
 /* Appends the key to n->keys; its place there goes to *at_out. */
 static bool decode_key(struct bytes *in, struct node *n, size_t last_at, size_t last_len,
-		       size_t *at_out, size_t *len_out)
+		       size_t *at_out, size_t *len_out, size_t *shared_out)
 {
 	uint64_t shared, rest;
 	const unsigned char *p;
@@ -45,6 +45,7 @@ static bool decode_key(struct bytes *in, struct node *n, size_t last_at, size_t 
 	buf_addc(&n->keys, '\0');
 	*at_out = at;
 	*len_out = shared + rest;
+	*shared_out = shared;
 	return true;
 }
 
@@ -74,12 +75,12 @@ static bool decode_items(struct bytes *in, struct node *n)
 	buf_reserve(&n->keys, 2 * n->raw.len);
 	for (size_t i = 0; i < n->n; i++) {
 		struct node_item *item = &n->items[i];
-		size_t at;
+		size_t at, shared;
 
-		if (!decode_key(in, n, last_at, last_len, &at, &item->key_len) ||
+		if (!decode_key(in, n, last_at, last_len, &at, &item->key_len, &shared) ||
 		    !decode_item(in, n->level, item))
 			return false;
-		if (i && strcmp(n->keys.data + last_at, n->keys.data + at) >= 0)
+		if (i && strcmp(n->keys.data + last_at + shared, n->keys.data + at + shared) >= 0)
 			return false;
 		n->count += item->count;
 		last_at = at;
