@@ -326,6 +326,34 @@ static void identity(struct config *c)
 		xasprintf("%s-%s-%08x", c->name, worker ? worker : host, subscription_hash(c));
 }
 
+/* A cron line and its time zone. */
+static enum status schedule(const struct config *c, const char *key, struct cron **out,
+			    struct err *err)
+{
+	AUTO(freep) char *zone_key = xasprintf("%s.timezone", key);
+	const char *line = props_get(&c->props, key);
+	const char *name = prop_text(&connector_table, &c->props, zone_key);
+	struct zone *zone;
+
+	if (!line && props_get(&c->props, zone_key))
+		return err_set(err, ST_USAGE, "%s=%s: %s is not set; set it, or remove this",
+			       zone_key, name, key);
+	if (!line)
+		return ST_OK;
+	if (zone_open(name, &zone, err) != ST_OK)
+		return err_wrap(err, ST_USAGE, "%s=%s", zone_key, name);
+	if (cron_parse(line, zone, out, err) != ST_OK)
+		return err_wrap(err, ST_USAGE, "%s=%s", key, line);
+	return ST_OK;
+}
+
+static enum status schedules(struct config *c, struct err *err)
+{
+	enum status st = schedule(c, "checkpoint.schedule", &c->checkpoint_cron, err);
+
+	return st == ST_OK ? schedule(c, "publish.schedule", &c->publish_cron, err) : st;
+}
+
 static enum status load(struct config *c, bool saved, struct err *err)
 {
 	AUTO(buf_release) struct buf warnings = BUF_INIT;
@@ -357,6 +385,8 @@ static enum status load(struct config *c, bool saved, struct err *err)
 		st = client(c, err);
 	if (st == ST_OK && !saved)
 		st = values(c, err);
+	if (st == ST_OK && !saved)
+		st = schedules(c, err);
 	if (st == ST_OK)
 		st = gates(c, err);
 	if (st == ST_OK)
@@ -406,6 +436,8 @@ void config_release(struct config *c)
 	free(c->schema_text);
 	free(c->registry_user);
 	free(c->registry_password);
+	cron_free(c->checkpoint_cron);
+	cron_free(c->publish_cron);
 	*c = (struct config){0};
 }
 

@@ -4,6 +4,7 @@
 #define TIDEMARK_WORKER_CONFIG_H
 
 #include "connector/gates/gates.h"
+#include "connector/worker/cron.h"
 #include "connector/writer/partition_writer.h"
 #include "core/base/props.h"
 
@@ -41,7 +42,9 @@ struct config {
 	char *registry_user, *registry_password; /* NULL: none */
 
 	int64_t checkpoint_interval_ms, checkpoint_records, checkpoint_bytes; /* 0: unset */
+	struct cron *checkpoint_cron; /* NULL: unset */
 	int64_t publish_checkpoints, publish_interval_ms; /* 0: unset */
+	struct cron *publish_cron; /* NULL: unset */
 	struct gate_config *gates;
 	size_t n_gates;
 
@@ -57,11 +60,11 @@ struct config {
 extern const struct prop_table connector_table;
 
 /* Checks props (consumed in any case) and fills the rest. ST_USAGE names key,
- * value and remedy. Nothing outside the process is asked, but schema files are
- * read. */
+ * value and remedy. Nothing outside the process is asked, but schema files and
+ * time zones are read. */
 MUST_CHECK enum status config_load(struct props *props, struct config *out, struct err *err);
-/* The same for properties that the lake keeps (secrets are left out): converters
- * and schema files are not looked at, since a command does not need them. */
+/* The same for properties that the lake keeps (secrets are left out): converters,
+ * schema files and schedules are not looked at, since a command does not need them. */
 MUST_CHECK enum status config_load_saved(struct props *props, struct config *out, struct err *err);
 void config_release(struct config *config);
 

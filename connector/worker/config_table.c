@@ -142,6 +142,13 @@ static const struct prop_def defs[] = {
 	 .min = 1,
 	 .max = BIG,
 	 .doc = "commit after so many bytes of files"},
+	{.name = "checkpoint.schedule",
+	 .doc = "commit what is there at the times of a cron line (minute, hour, day of month, "
+		"month, day of week; `0 6 * * MON-FRI`, `@hourly`); whichever comes first, and "
+		"never without a record"},
+	{.name = "checkpoint.schedule.timezone",
+	 .def = "UTC",
+	 .doc = "the time zone of that line, as `Europe/Berlin`"},
 	{.name = "commit.metadata.",
 	 .prefix = true,
 	 .doc = "put into each checkpoint's metadata under the rest of the key"},
@@ -151,13 +158,21 @@ static const struct prop_def defs[] = {
 	 .type = PROP_INT,
 	 .min = 1,
 	 .max = 1000000,
-	 .doc = "publish after so many checkpoints; unset, with `publish.interval.ms` unset: by "
-		"hand"},
+	 .doc = "publish after so many checkpoints; unset, with `publish.interval.ms` and "
+		"`publish.schedule` unset: by hand"},
 	{.name = "publish.interval.ms",
 	 .type = PROP_MS,
 	 .min = 100,
 	 .max = MS_MAX,
 	 .doc = "publish what is new so often"},
+	{.name = "publish.schedule",
+	 .doc = "publish what is new at the times of a cron line (minute, hour, day of month, "
+		"month, day of week; `0 6 * * MON-FRI`, `@hourly`). Where clocks change, a time "
+		"that is left out runs once, just after; one that comes twice runs once, but where "
+		"the hour is `*`"},
+	{.name = "publish.schedule.timezone",
+	 .def = "UTC",
+	 .doc = "the time zone of that line, as `Europe/Berlin`"},
 	{.name = "gates", .type = PROP_LIST, .doc = "names of gates that a publish must pass"},
 	{.name = "gates.", .prefix = true, .doc = "the properties of gate g: the table below"},
 	{.name = "errors.tolerance",

@@ -3,10 +3,10 @@
 #include <jansson.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "connector/gates/gates.h"
 #include "connector/history/state.h"
+#include "connector/worker/schedule.h"
 #include "core/base/log.h"
 
 struct line config_line(const struct config *config, struct lake *lake, struct rng *rng)
@@ -110,7 +110,7 @@ struct publisher_thread {
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
-	uint64_t checkpoints; /* since the last publish; guarded by lock */
+	struct schedule schedule; /* guarded by lock */
 	bool finish; /* guarded by lock */
 };
 
@@ -139,26 +139,22 @@ static void publish_and_log(struct publisher_thread *t, enum status *st_out, str
 /* Waits until a publish is due; false: finish. */
 static bool wait_due(struct publisher_thread *t)
 {
-	const struct config *c = t->publisher.config;
-	struct timespec until;
+	struct clock *clock = t->publisher.clock;
 	bool due = false;
 
-	deadline_after(c->publish_interval_ms, &until);
 	pthread_mutex_lock(&t->lock);
 	while (!t->finish && !due) {
-		int rc = 0;
+		int64_t wall_ms = clock->wall_ms(clock), mono_us = clock->mono_us(clock), wait_ms;
 
-		due = c->publish_checkpoints && t->checkpoints >= (uint64_t)c->publish_checkpoints;
+		due = schedule_take(&t->schedule, wall_ms, mono_us);
+		wait_ms = schedule_wait_ms(&t->schedule, wall_ms, mono_us);
 		if (due)
 			break;
-		if (c->publish_interval_ms)
-			rc = pthread_cond_timedwait(&t->cond, &t->lock, &until);
-		else
+		if (wait_ms < 0)
 			pthread_cond_wait(&t->cond, &t->lock);
-		due = rc != 0;
+		else
+			cond_wait_ms(&t->cond, &t->lock, wait_ms);
 	}
-	if (due)
-		t->checkpoints = 0;
 	due = due && !t->finish;
 	pthread_mutex_unlock(&t->lock);
 	return due;
@@ -177,16 +173,30 @@ static void *publisher_main(void *ctx)
 	return NULL;
 }
 
+static struct schedule_rule publish_rule(const struct config *c)
+{
+	return (struct schedule_rule){
+		.checkpoints = c->publish_checkpoints,
+		.interval_ms = c->publish_interval_ms,
+		.cron = c->publish_cron,
+	};
+}
+
 static bool scheduled(const struct config *c)
 {
-	return c->publish_checkpoints || c->publish_interval_ms;
+	const struct schedule_rule rule = publish_rule(c);
+
+	return !schedule_is_empty(&rule);
 }
 
 struct publisher_thread *publisher_start(const struct publisher *p)
 {
 	struct publisher_thread *t = xcalloc(1, sizeof(*t));
+	const struct schedule_rule rule = publish_rule(p->config);
 
 	t->publisher = *p;
+	schedule_init(&t->schedule, &rule, p->clock->wall_ms(p->clock),
+		      p->clock->mono_us(p->clock));
 	t->rng = rng_seeded(rng_next(p->rng));
 	t->publisher.rng = &t->rng;
 	pthread_mutex_init(&t->lock, NULL);
@@ -199,7 +209,7 @@ struct publisher_thread *publisher_start(const struct publisher *p)
 void publisher_checkpointed(struct publisher_thread *t)
 {
 	pthread_mutex_lock(&t->lock);
-	t->checkpoints++;
+	schedule_checkpointed(&t->schedule);
 	pthread_cond_signal(&t->cond);
 	pthread_mutex_unlock(&t->lock);
 }

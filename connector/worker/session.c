@@ -206,13 +206,16 @@ static void checkpoint_step(struct session *s)
 
 /* ---- a step ---- */
 
-static bool checkpoint_due(const struct session *s)
+static bool checkpoint_due(struct session *s)
 {
 	const struct task_shared *shared = &s->shared;
 	int64_t age_ms = (now_us(s) - s->last_checkpoint_us) / 1000;
+	/* a time that comes while nothing is there is past */
+	bool scheduled =
+		schedule_take(&s->schedule, s->options.clock->wall_ms(s->options.clock), now_us(s));
 
 	if (shared->records > 0)
-		return age_ms >= s->config->checkpoint_interval_ms || shared->full ||
+		return scheduled || age_ms >= s->config->checkpoint_interval_ms || shared->full ||
 		       shared->bytes >= shared->limit_bytes ||
 		       (shared->limit_records && shared->records >= shared->limit_records);
 	return shared->moved && (now_us(s) - s->last_positions_us) / 1000 >= POSITIONS_EVERY_MS;
@@ -451,6 +454,8 @@ static enum status open_all(struct session *s, struct err *err)
 	s->epoch = s->ingest.head.epoch;
 	s->last_checkpoint_us = s->last_positions_us = s->last_look_us = now_us(s);
 	s->subscribed_us = now_us(s);
+	schedule_init(&s->schedule, &(struct schedule_rule){.cron = s->config->checkpoint_cron},
+		      s->options.clock->wall_ms(s->options.clock), now_us(s));
 	s->tasks = xcalloc((size_t)s->n_tasks, sizeof(*s->tasks));
 	s->threads = xcalloc((size_t)s->n_tasks, sizeof(*s->threads));
 	s->load = xcalloc((size_t)s->n_tasks, sizeof(*s->load));

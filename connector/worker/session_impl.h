@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 
+#include "connector/worker/schedule.h"
 #include "connector/worker/session.h"
 #include "connector/worker/task.h"
 
@@ -42,6 +43,7 @@ struct session {
 
 	uint64_t cuts; /* number of the last one */
 	int64_t last_checkpoint_us, last_positions_us, last_look_us;
+	struct schedule schedule; /* checkpoint.schedule */
 	bool look_now;
 	enum session_end end; /* set by callbacks */
 	enum status end_status;

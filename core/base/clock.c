@@ -55,6 +55,20 @@ void deadline_after(int64_t ms, struct timespec *out)
 	}
 }
 
+void cond_wait_ms(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t ms)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += ms / 1000;
+	until.tv_nsec += ms % 1000 * 1000000;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_nsec -= 1000000000;
+		until.tv_sec++;
+	}
+	pthread_cond_clockwait(cond, lock, CLOCK_MONOTONIC, &until);
+}
+
 struct rng rng_seeded(uint64_t seed)
 {
 	return (struct rng){.state = seed};

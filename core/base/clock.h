@@ -3,6 +3,8 @@
 #ifndef TIDEMARK_BASE_CLOCK_H
 #define TIDEMARK_BASE_CLOCK_H
 
+#include <pthread.h>
+
 #include "core/base/base.h"
 
 struct clock {
@@ -17,6 +19,10 @@ struct clock *clock_system(void);
 struct timespec;
 /* The machine's time in so many ms, for pthread_cond_timedwait(). */
 void deadline_after(int64_t ms, struct timespec *out);
+
+/* Waits for cond no longer than so many ms of the monotonic clock, which no step
+ * of the wall's stretches; lock is held, and held again at the end. */
+void cond_wait_ms(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t ms);
 
 struct rng {
 	uint64_t state;

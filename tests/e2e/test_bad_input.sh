@@ -53,6 +53,11 @@ refused 'a schema file that is missing' 2 'value.converter.schema.file' value.co
 refused 'Avro without a schema' 2 'value.converter.schema.registry.url' value.converter=avro format=avro
 refused 'JSON to Avro without a schema' 2 'value.converter.schema.file' format=avro
 refused 'user info that is missing' 2 'user.info' value.converter=avro format=avro value.converter.schema.registry.url=http://127.0.0.1:1 value.converter.basic.auth.credentials.source=USER_INFO
+refused 'a cron line of four fields' 2 'publish.schedule=0 6 * *:' 'publish.schedule=0 6 * *'
+refused 'an hour that is none' 2 'checkpoint.schedule=0 25 * * *: hour `25`' 'checkpoint.schedule=0 25 * * *'
+refused 'a day that never comes' 2 'never run' 'publish.schedule=0 6 30 2 *'
+refused 'a time zone that is none' 2 'publish.schedule.timezone=Berlin' 'publish.schedule=0 6 * * *' publish.schedule.timezone=Berlin
+refused 'a time zone without a line' 2 'checkpoint.schedule.timezone' checkpoint.schedule.timezone=UTC
 refused 'a gate without a command' 2 'gates.g.command' gates=g gates.g.type=command
 refused 'a gate of no known type' 2 'gates.g.type' gates=g gates.g.type=magic
 refused 'a gate time-out that is none' 2 'gates.g.timeout.ms' gates=g gates.g.type=command gates.g.command=true gates.g.timeout.ms=12abc

@@ -1,5 +1,7 @@
-/* A session against a fake Kafka whose group coordinator has forgotten us: it
- * says that it waits, and ends so that the next one joins anew. */
+/* A session against a fake Kafka. Where the group's coordinator has forgotten us it
+ * says that it waits, and ends so that the next one joins anew; and it commits at
+ * the times of checkpoint.schedule, as the publisher's thread publishes at those of
+ * publish.schedule. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,13 +9,17 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "connector/worker/publisher.h"
 #include "connector/worker/session.h"
 #include "core/base/log.h"
 #include "tests/lib/fake_kafka.h"
 #include "tests/lib/must.h"
 #include "tests/lib/tempdir.h"
 #include "tests/lib/virtual_clock.h"
+
+#define NINE_MS 1700035200000 /* 09:00 in Berlin is 08:00 in UTC */
 
 struct world {
 	char *dir;
@@ -23,6 +29,8 @@ struct world {
 	struct lake *lake;
 	struct fake_kafka *kafka;
 	struct session *session;
+	int64_t committed_ms; /* when the last checkpoint was made */
+	int checkpoints;
 	bool deaf; /* the next consumers' subscriptions are not heard */
 	struct consumer_ops deaf_ops;
 };
@@ -88,6 +96,16 @@ static int teardown(void **state)
 	return 0;
 }
 
+static void checkpointed(void *ctx, const struct checkpoint *head, const struct batch *batch)
+{
+	struct world *w = ctx;
+
+	(void)head;
+	(void)batch;
+	w->checkpoints++;
+	w->committed_ms = w->clock.clock.wall_ms(&w->clock.clock);
+}
+
 static void open_session(struct world *w)
 {
 	const struct session_options options = {
@@ -97,6 +115,8 @@ static void open_session(struct world *w)
 		.rng = &w->rng,
 		.open_consumer = open_consumer,
 		.open_ctx = w,
+		.checkpointed = checkpointed,
+		.ctx = w,
 	};
 
 	MUST(session_open(&options, &w->session, &err));
@@ -133,10 +153,77 @@ static void test_group_that_never_answers(void **state)
 	assert_int_equal(step_for(w, 200, &st, &err), SESSION_GOES_ON);
 }
 
+static void go_on(struct world *w, int seconds)
+{
+	struct err err = ERR_INIT;
+	enum status st = ST_OK;
+
+	assert_int_equal(step_for(w, seconds, &st, &err), SESSION_GOES_ON);
+}
+
+/* Twenty seconds before nine in Berlin, with a cron line for times there. */
+static struct cron *before_nine(struct world *w)
+{
+	struct zone *zone = NULL;
+	struct cron *cron = NULL;
+
+	MUST(zone_open("Europe/Berlin", &zone, &err));
+	MUST(cron_parse("0 9-11 * * *", zone, &cron, &err));
+	virtual_clock_init(&w->clock, NINE_MS - 20000);
+	return cron;
+}
+
+static void test_checkpoint_schedule(void **state)
+{
+	struct world *w = *state;
+
+	w->config.checkpoint_cron = before_nine(w);
+	w->config.checkpoint_interval_ms = 366LL * 24 * 3600 * 1000;
+	open_session(w);
+	go_on(w, 19);
+	assert_int_equal(w->checkpoints, 0);
+	go_on(w, 300);
+	assert_int_equal(w->checkpoints, 1);
+	assert_int_equal(w->committed_ms, NINE_MS);
+	/* the rest at ten; at eleven there is nothing any more */
+	go_on(w, 3 * 3600);
+	assert_int_equal(w->checkpoints, 2);
+	assert_int_equal(w->committed_ms, NINE_MS + 3600000);
+}
+
+static void test_publish_schedule(void **state)
+{
+	struct world *w = *state;
+	const struct publisher publisher = {
+		.config = &w->config, .lake = w->lake, .clock = &w->clock.clock, .rng = &w->rng};
+	const struct timespec pause = {.tv_nsec = 1000000};
+	struct publisher_thread *thread;
+	struct lake_id first, head;
+
+	w->config.publish_cron = before_nine(w);
+	open_session(w);
+	go_on(w, 10);
+	MUST(session_checkpoint(w->session, &err));
+	MUST(lake_ref_get(w->lake, LAKE_BRANCH, "main", &first, &err));
+	thread = publisher_start(&publisher);
+	publisher_checkpointed(thread);
+	virtual_clock_advance(&w->clock, 10000);
+	for (int i = 0; i < 20000; i++) {
+		MUST(lake_ref_get(w->lake, LAKE_BRANCH, "main", &head, &err));
+		if (!lake_id_equal(&first, &head))
+			break;
+		nanosleep(&pause, NULL);
+	}
+	assert_false(lake_id_equal(&first, &head));
+	MUST(publisher_finish(thread, false, &err));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_group_that_never_answers, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_checkpoint_schedule, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_publish_schedule, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
