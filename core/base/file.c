@@ -26,6 +26,24 @@ enum status fd_write_all(int fd, const void *data, size_t len, const char *name,
 	return ST_OK;
 }
 
+enum status fd_pwrite_all(int fd, const void *data, size_t len, uint64_t offset, const char *name,
+			  struct err *err)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		ssize_t n =
+			pwrite(fd, (const char *)data + done, len - done, (off_t)(offset + done));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_errno(err, errno, "cannot write %s", name);
+		done += (size_t)n;
+	}
+	return ST_OK;
+}
+
 enum status fd_pread_all(int fd, void *data, size_t len, uint64_t offset, size_t *n_out,
 			 const char *name, struct err *err)
 {

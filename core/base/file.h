@@ -10,6 +10,9 @@
 /* Writes all of data; goes on after EINTR and short writes. */
 MUST_CHECK enum status fd_write_all(int fd, const void *data, size_t len, const char *name,
 				    struct err *err);
+/* The same at offset, without moving fd's position. */
+MUST_CHECK enum status fd_pwrite_all(int fd, const void *data, size_t len, uint64_t offset,
+				     const char *name, struct err *err);
 /* Reads len bytes at offset, or up to the end; n_out is what was read. */
 MUST_CHECK enum status fd_pread_all(int fd, void *data, size_t len, uint64_t offset, size_t *n_out,
 				    const char *name, struct err *err);

@@ -80,12 +80,17 @@ enum status embedded_bulk_start(int fd, uint64_t size, const char *name, struct 
 enum status embedded_bulk_sync(struct embedded *e, struct err *err)
 {
 	enum status st = ST_OK;
+	int rc = 0;
 
 	pthread_mutex_lock(&e->bulk_lock);
 	KILL_POINT("lake.bulk.sync");
 	if (atomic_load(&e->sync_failed))
 		st = embedded_sync_failed(e, err);
-	else if (syncfs(e->bulk_fd) < 0)
+	else
+		do
+			rc = syncfs(e->bulk_fd);
+		while (rc < 0 && errno == EINTR);
+	if (rc < 0)
 		st = err_errno(err, errno, "cannot sync the file system of %s", e->root);
 	if (st != ST_OK)
 		atomic_store(&e->sync_failed, true);

@@ -134,14 +134,18 @@ enum status folder_lock(const char *root, int *lock_out, struct err *err)
 	AUTO(closep) int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
 	char pid[32];
 	int n = snprintf(pid, sizeof(pid), "%ld\n", (long)getpid());
+	enum status st;
 
 	if (fd < 0)
 		return err_errno(err, errno, "cannot open %s", path);
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
 		return errno == EWOULDBLOCK ? busy(root, fd, err)
 					    : err_errno(err, errno, "cannot lock %s", path);
-	if (ftruncate(fd, 0) < 0 || pwrite(fd, pid, (size_t)n, 0) != n)
+	if (ftruncate(fd, 0) < 0)
 		return err_errno(err, errno, "cannot write %s", path);
+	st = fd_pwrite_all(fd, pid, (size_t)n, 0, path, err);
+	if (st != ST_OK)
+		return st;
 	*lock_out = fd;
 	fd = -1;
 	return ST_OK;

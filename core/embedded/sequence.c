@@ -124,15 +124,13 @@ enum status sequence_open(const char *dir, bool create, struct sequence *out, ui
 enum status sequence_write(struct sequence *s, uint64_t n, struct err *err)
 {
 	unsigned char slot[SLOT_BYTES];
-	ssize_t written;
+	enum status st;
 
 	slot_encode(n, slot);
 	KILL_POINT("lake.sequence.write");
-	do
-		written = pwrite(s->fd, slot, sizeof(slot), (off_t)s->slot * SLOT_BYTES);
-	while (written < 0 && errno == EINTR);
-	if (written != (ssize_t)sizeof(slot))
-		return err_errno(err, written < 0 ? errno : EIO, "cannot write %s", s->path);
+	st = fd_pwrite_all(s->fd, slot, sizeof(slot), (uint64_t)s->slot * SLOT_BYTES, s->path, err);
+	if (st != ST_OK)
+		return st;
 	KILL_POINT("lake.sequence.sync");
 	s->slot = 1 - s->slot;
 	return fd_sync(s->fd, true, s->path, err);
