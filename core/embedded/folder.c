@@ -11,6 +11,7 @@
 
 #include "core/base/file.h"
 #include "core/base/killpoint.h"
+#include "core/embedded/sequence.h"
 
 #define FORMAT_WORD "tidemark lake "
 #define FORMAT_NUMBER 1
@@ -85,17 +86,34 @@ enum status folder_check_format(const char *root, bool *found_out, struct err *e
 	if (st != ST_OK)
 		return st;
 	if (strncmp(buf_str(&text), FORMAT_WORD, strlen(FORMAT_WORD)) != 0)
-		return err_set(err, ST_USAGE, "%s is no lake: its FORMAT is not ours", root);
+		return err_set(
+			err, ST_USAGE,
+			"%s is no lake, or its FORMAT is damaged (it says '%.20s'); where it is "
+			"a lake of this version, `tidemark fsck --repair` writes FORMAT anew",
+			root, buf_str(&text));
 	number = strtol(text.data + strlen(FORMAT_WORD), &end, 10);
 	if (number < 1 || *end != '\n')
-		return err_set(err, ST_DAMAGED, "%s holds no number; it should be '%s%d'", path,
-			       FORMAT_WORD, FORMAT_NUMBER);
+		return err_set(
+			err, ST_DAMAGED,
+			"%s holds no number; where the lake is of this version, `tidemark fsck "
+			"--repair` writes it anew ('%s%d')",
+			path, FORMAT_WORD, FORMAT_NUMBER);
 	if (number > FORMAT_NUMBER)
 		return err_set(err, ST_USAGE,
 			       "the lake %s has format %ld and this program reads up to %d; use a "
 			       "newer tidemark",
 			       root, number, FORMAT_NUMBER);
 	return ST_OK;
+}
+
+/* Making a lake writes once before it writes FORMAT, so more is a lake. */
+static bool has_lost_format(const char *root)
+{
+	uint64_t slots[2] = {0, 0};
+	bool whole[2] = {false, false};
+
+	return sequence_look(root, slots, whole, NULL) == ST_OK &&
+	       ((whole[0] && slots[0] > 1) || (whole[1] && slots[1] > 1));
 }
 
 /* May mode go on with the folder as it is? */
@@ -109,6 +127,11 @@ static enum status check_mode(const char *root, enum embedded_mode mode, bool is
 					    : ST_OK;
 	if (file_exists(restoring))
 		return restore_interrupted(root, err);
+	if (has_lost_format(root))
+		return err_set(err, ST_DAMAGED,
+			       "%s/FORMAT is missing; where the lake is of this version, `tidemark "
+			       "fsck --repair` writes it anew",
+			       root);
 	if (mode == EMBEDDED_EXISTING)
 		return err_set(err, ST_USAGE,
 			       "%s is no lake (it has no FORMAT); `tidemark --lake %s init` makes "

@@ -174,6 +174,7 @@ enum status embedded_fsck_folder(const char *folder, bool quick, bool metadata,
 	AUTO(freep) char *meta = xasprintf("%s/meta", folder);
 	struct fsck f;
 	int lock = -1;
+	bool found;
 	enum status st;
 
 	if (!file_exists(folder))
@@ -181,7 +182,8 @@ enum status embedded_fsck_folder(const char *folder, bool quick, bool metadata,
 	if (!file_exists(format) && !file_exists(meta))
 		return err_set(err, ST_USAGE, "%s is no lake: it has neither FORMAT nor meta/",
 			       folder);
-	st = folder_lock(folder, &lock, err);
+	st = folder_format_is_newer(folder) ? folder_check_format(folder, &found, err)
+					    : folder_lock(folder, &lock, err);
 	if (st != ST_OK)
 		return st;
 	fsck_init(&f, NULL, folder, quick, report);

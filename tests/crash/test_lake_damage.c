@@ -398,6 +398,7 @@ static bool check_damage(const struct damage *d)
 	AUTO(buf_release) struct buf said = BUF_INIT;
 	char what[300];
 	int reads, finds;
+	bool newer;
 
 	damage_text(d, what);
 	copy_lake(read);
@@ -406,10 +407,11 @@ static bool check_damage(const struct damage *d)
 	apply(d, check);
 	reads = exit_of(run("state", read, &seen), what, "reading", &seen);
 	finds = exit_of(fsck(check, false, &said), what, "fsck", &said);
+	newer = finds == 2 && strstr(buf_str(&said), "newer tidemark"); /* a bit in FORMAT */
 	if (reads == 0 && strcmp(buf_str(&seen), truth.data) != 0)
 		fail_msg("%s: other things are read than were written:\n%s\n--- truth\n%s", what,
 			 buf_str(&seen), truth.data);
-	if (finds != 0 && finds != 7)
+	if (finds != 0 && finds != 7 && !newer)
 		fail_msg("%s: fsck ends with %d: %s", what, finds, buf_str(&said));
 	if (finds == 0 && reads != 0)
 		fail_msg("%s: fsck says nothing, and reading says %s", what, buf_str(&seen));
@@ -421,7 +423,7 @@ static bool check_damage(const struct damage *d)
 		repair_damage(d, what, check);
 	MUST(dir_remove_all(read, &err));
 	MUST(dir_remove_all(check, &err));
-	return finds == 7;
+	return finds != 0;
 }
 
 static off_t size_of(const char *file)
