@@ -41,6 +41,8 @@
  * those inside, which are RocksDB's. N 0: every second call, which is what
  * EINTR is for. ERRNO 0, for write and pwrite: the call does a part of it. */
 
+#define FAULT_TEXT "(fault)\n" /* says that there was such a call */
+
 static struct {
 	bool initialised;
 	char name[32];
@@ -79,6 +81,8 @@ static bool fails(const char *name, const char *path)
 	fault.calls++;
 	if (fault.number ? fault.calls != fault.number : fault.calls % 2)
 		return false;
+	if (fault.number)
+		(void)!syscall(SYS_write, STDOUT_FILENO, FAULT_TEXT, strlen(FAULT_TEXT));
 	errno = fault.errnum;
 	return true;
 }
@@ -739,8 +743,10 @@ static const char *const calls[] = {"write",  "pwrite", "fdatasync", "fsync",
 
 /* One run with the fault in env. Done, it has left the last state; else the step
  * reports it, or the process ends with its reason (RocksDB aborts with one), and
- * what is there is before or after. Returns whether it failed. */
-static bool run_with_fault(const char *env, bool rocksdb)
+ * what is there is before or after. */
+enum outcome { NO_SUCH_CALL, WENT_ON, STOPPED };
+
+static enum outcome run_with_fault(const char *env, bool rocksdb)
 {
 	AUTO(tempdir_remove) char *dir = tempdir_new();
 	AUTO(freep) char *lake = xasprintf("%s/lake", dir);
@@ -753,14 +759,14 @@ static bool run_with_fault(const char *env, bool rocksdb)
 	if (rc == 0) {
 		get_state(lake, false, &found);
 		assert_string_equal(buf_str(&found), states[ARRAY_SIZE(steps) - 1].data);
-		return false;
+		return out.len ? WENT_ON : NO_SUCH_CALL;
 	}
 	if (rocksdb && WIFSIGNALED(rc) && WTERMSIG(rc) == SIGABRT)
 		says_why = true;
-	if (!says_why || out.len < 10)
+	if (!says_why || out.len < strlen(FAULT_TEXT) + 10)
 		fail_msg("%s: %x: %s", env, rc, buf_str(&out));
 	check_state(lake, progress, env);
-	return true;
+	return STOPPED;
 }
 
 static bool says(int errnum, const char *call)
@@ -786,9 +792,11 @@ static void survives_a_failure_of_every_call(void **state)
 			AUTO(freep)
 			char *env = xasprintf("TIDEMARK_FAIL_CALL=%s:%u:%d", call, n, errnum);
 
-			if (!run_with_fault(env, false))
-				break; /* there is no n-th call */
-			failed++;
+			enum outcome is = run_with_fault(env, false);
+
+			if (is == NO_SUCH_CALL)
+				break;
+			failed += is == STOPPED;
 		}
 	}
 	assert_true(failed > 100);
@@ -807,16 +815,16 @@ static void survives_failures_inside_rocksdb(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(calls) * ARRAY_SIZE(errnums); i++) {
 		const char *call = calls[i / ARRAY_SIZE(errnums)];
 		int errnum = errnums[i % ARRAY_SIZE(errnums)];
-		unsigned fine = 0;
 
-		for (unsigned n = 1 + (unsigned)i % rocksdb_stride; says(errnum, call) && fine < 3;
+		for (unsigned n = 1 + (unsigned)i % rocksdb_stride; says(errnum, call);
 		     n += rocksdb_stride) {
 			AUTO(freep)
 			char *env = xasprintf("TIDEMARK_FAIL_CALL=%s:%u:%d:meta", call, n, errnum);
-			bool did = run_with_fault(env, true);
+			enum outcome is = run_with_fault(env, true);
 
-			failed += did;
-			fine += !did;
+			if (is == NO_SUCH_CALL)
+				break;
+			failed += is == STOPPED;
 		}
 	}
 	assert_true(failed > 20);
@@ -840,7 +848,7 @@ static void goes_on_after_a_signal(void **state)
 			*number = '\0';
 		env = number ? xasprintf("%s%d%s", fault_text, EINTR, number + 2)
 			     : xstrdup(fault_text);
-		if (run_with_fault(env, false))
+		if (run_with_fault(env, false) == STOPPED)
 			fail_msg("%s: stopped", env);
 	}
 }
