@@ -175,7 +175,8 @@ struct lake_move {
 };
 
 /* Moves all refs or none, durably, each only if it is where expected says; one
- * reflog entry each. Commits named by `to` become durable with it.
+ * reflog entry each. A move to where the ref is only makes sure that it is
+ * there. Commits named by `to` become durable with it.
  * ST_CONFLICT names the ref that had moved; nothing changed.
  * ST_UNKNOWN the outcome is not known: resolve before trying again. */
 MUST_CHECK enum status lake_refs_move(struct lake *lake, const struct lake_move *moves, size_t n,

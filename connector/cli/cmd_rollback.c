@@ -4,6 +4,7 @@
 
 #include "connector/cli/stream.h"
 #include "connector/history/rollback.h"
+#include "connector/history/state.h"
 #include "connector/worker/kafka_question.h"
 
 /* Tries against a stream that moves between plan and apply. */
@@ -12,7 +13,7 @@
 struct arguments {
 	struct cli_list to, skip;
 	const char *mode;
-	bool undo, dry_run, yes;
+	bool undo, target_only, dry_run, yes;
 	struct position *positions;
 };
 
@@ -36,6 +37,10 @@ static enum status check(struct arguments *a, struct rollback_request *request, 
 			       "give --to a checkpoint, tag, TOPIC:PARTITION:OFFSET, time or "
 			       "record:TIME; or "
 			       "--undo");
+	if (a->target_only && (a->undo || a->skip.n))
+		return err_set(err, ST_USAGE,
+			       "--target-only leaves ingest and the consumer alone; leave --undo "
+			       "and --skip-to out");
 	if (strcmp(a->mode, "revert") != 0 && strcmp(a->mode, "reset") != 0)
 		return err_set(err, ST_USAGE, "--mode %s: give revert or reset", a->mode);
 	a->positions = xcalloc(a->skip.n, sizeof(*a->positions));
@@ -47,6 +52,7 @@ static enum status check(struct arguments *a, struct rollback_request *request, 
 	request->to = a->to.items;
 	request->n_to = a->to.n;
 	request->undo = a->undo;
+	request->target_only = a->target_only;
 	request->mode = strcmp(a->mode, "reset") == 0 ? ROLLBACK_RESET : ROLLBACK_REVERT;
 	request->skip = a->positions;
 	request->n_skip = a->skip.n;
@@ -82,7 +88,7 @@ static void print_plan(const struct cli *cli, const struct stream *s,
 }
 
 static void print_result(const struct cli *cli, const struct stream *s,
-			 const struct rollback_result *result)
+			 const struct rollback_result *result, bool target_only)
 {
 	char ingest[LAKE_ID_SHORT_BYTES], target[LAKE_ID_SHORT_BYTES];
 
@@ -95,8 +101,12 @@ static void print_result(const struct cli *cli, const struct stream *s,
 	}
 	lake_id_short(&result->ingest, ingest);
 	lake_id_short(&result->target, target);
-	printf("done: %s is at %s, %s at %s; `tidemark rollback %s --undo` takes it back\n",
-	       s->config.branch, ingest, s->config.target, target, s->config.name);
+	if (target_only)
+		printf("done: %s is at %s; `tidemark publish %s` shows the newest again\n",
+		       s->config.target, target, s->config.name);
+	else
+		printf("done: %s is at %s, %s at %s; `tidemark rollback %s --undo` takes it back\n",
+		       s->config.branch, ingest, s->config.target, target, s->config.name);
 }
 
 /* What Kafka said, kept between tries: asking costs more than all the rest, and a
@@ -136,6 +146,28 @@ static enum status ask_once(void *ctx, const struct offsets *wanted, struct kafk
 	return ST_OK;
 }
 
+/* Scheduled publishes stop until somebody publishes by hand, or rolls back whole. */
+static enum status write_hold(const struct stream *s, const struct rollback_plan *plan,
+			      struct err *err)
+{
+	struct clock *clock = clock_system();
+	char time[TIME_TEXT_BYTES], hex[LAKE_ID_HEX_BYTES], *text;
+	json_t *hold;
+	enum status st;
+
+	time_format(clock->wall_ms(clock), time);
+	lake_id_hex(&plan->head.id, hex);
+	hold = json_pack("{s:s,s:s,s:s,s:b}", "reason",
+			 "rolled back with --target-only; `tidemark publish` or a whole rollback "
+			 "ends it",
+			 "since", time, "checkpoint", hex, "paused", 1);
+	text = json_dumps(hold, JSON_COMPACT);
+	st = state_write(s->lake, s->config.target, s->config.name, STATE_HOLD, text, err);
+	free(text);
+	json_decref(hold);
+	return st;
+}
+
 /* Plans, shows the plan, moves; ST_CONFLICT: something moved in between. */
 static enum status try_once(struct cli *cli, const struct stream *s, const struct arguments *a,
 			    const struct rollback_request *request, struct err *err)
@@ -151,11 +183,22 @@ static enum status try_once(struct cli *cli, const struct stream *s, const struc
 		return ST_OK;
 	if (!a->yes && !cli->json && !stream_confirm("Roll back?"))
 		return err_set(err, ST_FAILED, "not confirmed; nothing was moved");
-	st = rollback_apply(&s->line, &plan, &result, err);
+	/* First, so that no publish comes in between. */
+	if (a->target_only)
+		st = write_hold(s, &plan, err);
+	if (st == ST_OK)
+		st = rollback_apply(&s->line, &plan, &result, err);
+	if (st == ST_OK ? !a->target_only : a->target_only && st != ST_CONFLICT) {
+		struct err ignored = ERR_INIT; /* `status` shows a hold that is none */
+
+		if (state_write(s->lake, s->config.target, s->config.name, STATE_HOLD, NULL,
+				&ignored) != ST_OK)
+			fprintf(stderr, "tidemark: the hold is not removed: %s\n", ignored.text);
+	}
 	if (st != ST_OK)
 		return st;
 	stream_refresh(s);
-	print_result(cli, s, &result);
+	print_result(cli, s, &result, a->target_only);
 	return ST_OK;
 }
 
@@ -167,9 +210,13 @@ static enum status run(struct cli *cli, int n, char **args, struct err *err)
 	AUTO(asked_release) struct asked asked = {0};
 	struct rollback_request request = {.ask = ask_once, .ask_ctx = &asked};
 	const struct cli_option options[] = {
-		{"to", 0, CLI_LIST, &a.to},           {"skip-to", 0, CLI_LIST, &a.skip},
-		{"mode", 0, CLI_TEXT, &a.mode},       {"undo", 0, CLI_FLAG, &a.undo},
-		{"dry-run", 0, CLI_FLAG, &a.dry_run}, {"yes", 'y', CLI_FLAG, &a.yes},
+		{"to", 0, CLI_LIST, &a.to},
+		{"skip-to", 0, CLI_LIST, &a.skip},
+		{"mode", 0, CLI_TEXT, &a.mode},
+		{"undo", 0, CLI_FLAG, &a.undo},
+		{"dry-run", 0, CLI_FLAG, &a.dry_run},
+		{"yes", 'y', CLI_FLAG, &a.yes},
+		{"target-only", 0, CLI_FLAG, &a.target_only},
 	};
 	enum status st =
 		cli_parse(cli, n, args, options, ARRAY_SIZE(options), 1, 1, &positional, err);
@@ -194,7 +241,7 @@ const struct command command_rollback = {
 	.name = "rollback",
 	.usage = "CONNECTOR --to TARGET... | --undo [--mode revert|reset] [--skip-to "
 		 "T:P:OFFSET|latest]... "
-		 "[--dry-run] [--yes]",
+		 "[--target-only] [--dry-run] [--yes]",
 	.summary = "put data and consumer back, together, to a checkpoint",
 	.help = "TARGET is a ref, TOPIC:PARTITION:OFFSET, a time (of commits) or record:TIME; of\n"
 		"several the oldest wins. The plan is printed before anything moves.\n"
@@ -203,6 +250,9 @@ const struct command command_rollback = {
 		"work\n"
 		"--skip-to      go on behind these offsets; what is skipped is recorded as lost\n"
 		"--undo         take the newest rollback back, and what came since with it\n"
+		"--target-only  take the data out of sight and stop publishes; ingest goes on, "
+		"and\n"
+		"               Kafka is not asked\n"
 		"--dry-run      print the plan alone\n",
 	.run = run,
 };

@@ -10,6 +10,7 @@
 	X(checkpoint)                                                                              \
 	X(publish)                                                                                 \
 	X(rollback)                                                                                \
+	X(drop)                                                                                    \
 	X(find)                                                                                    \
 	X(pause)                                                                                   \
 	X(resume)                                                                                  \

@@ -245,6 +245,7 @@ static enum status take(struct lake *lake, const struct lake_commit *commit, str
 	cp->epoch = meta_number(commit, META_EPOCH);
 	cp->sequence = meta_number(commit, META_SEQUENCE);
 	cp->records = meta_number(commit, META_RECORDS);
+	cp->cuts = meta_number(commit, META_CUTS);
 	cp->time_ms = commit->time_ms;
 	cp->cluster = xstrdup(cluster ? cluster : "");
 	if (previous && *previous && !lake_id_parse(previous, &cp->previous))
@@ -308,12 +309,49 @@ enum status checkpoint_put_state(struct lake_txn *txn, const struct checkpoint *
 	lake_txn_set_meta(txn, META_CLUSTER, cp->cluster);
 	set_number(txn, META_EPOCH, cp->epoch);
 	set_number(txn, META_SEQUENCE, cp->sequence);
+	if (cp->cuts)
+		set_number(txn, META_CUTS, cp->cuts);
 	st = checkpoint_put_document(txn, cp->connector, META_OFFSETS, &offsets, err);
 	if (st == ST_OK)
 		st = checkpoint_put_document(txn, cp->connector, META_LEADER_EPOCHS, &epochs, err);
 	if (st == ST_OK)
 		st = checkpoint_put_document(txn, cp->connector, META_TOPICS, &topics, err);
 	return st == ST_OK ? cursor_put(txn, cp->connector, &cursor, &cp->offsets, err) : st;
+}
+
+enum status checkpoint_put_bare(struct lake_txn *txn, const struct checkpoint *cp,
+				const struct ranges *ranges, const struct losses *lost,
+				const char *message, struct err *err)
+{
+	AUTO(buf_release) struct buf ranges_text = BUF_INIT;
+	AUTO(buf_release) struct buf lost_text = BUF_INIT;
+	AUTO(freep) char *timestamps = xasprintf("{\"so_far\":%" PRId64 "}", cp->timestamp_so_far);
+	enum status st;
+
+	lake_txn_set_message(txn, message);
+	set_number(txn, META_RECORDS, 0);
+	set_number(txn, META_BYTES, 0);
+	set_number(txn, META_DEADLETTERS, 0);
+	lake_txn_set_meta(txn, META_TIMESTAMPS, timestamps);
+	ranges_to_json(ranges, &ranges_text);
+	st = checkpoint_put_document(txn, cp->connector, META_RANGES, &ranges_text, err);
+	losses_to_json(lost, &lost_text);
+	if (st == ST_OK && lost->n > 0)
+		st = checkpoint_put_document(txn, cp->connector, META_LOST, &lost_text, err);
+	return st == ST_OK ? checkpoint_put_state(txn, cp, err) : st;
+}
+
+void checkpoint_put_undo(struct lake_txn *txn, const struct lake_id *ingest,
+			 const struct lake_id *shown)
+{
+	char ingest_hex[LAKE_ID_HEX_BYTES], shown_hex[LAKE_ID_HEX_BYTES] = "";
+	AUTO(freep) char *text = NULL;
+
+	lake_id_hex(ingest, ingest_hex);
+	if (!lake_id_is_none(shown))
+		lake_id_hex(shown, shown_hex);
+	text = xasprintf("{\"ingest\":\"%s\",\"shown\":\"%s\"}", ingest_hex, shown_hex);
+	lake_txn_set_meta(txn, META_ROLLBACK, text);
 }
 
 /* ---- the cursor ---- */

@@ -28,6 +28,13 @@
 #define META_ROLLBACK "tidemark.rollback" /* of a rollback's commit: the pair before it */
 #define META_CHECKPOINT "tidemark.checkpoint" /* of a publication: the checkpoint it shows */
 #define META_PUBLISHED "tidemark.published" /* of a target's commit */
+#define META_GATES "tidemark.gates" /* of a target's commit: what each gate said */
+#define META_FORCED "tidemark.forced" /* of a target's commit: why no gate could hold it */
+/* Of a checkpoint that takes files out of ingest (cut.h): those that it drops, or the
+ * target's commit that it follows. */
+#define META_DROPPED "tidemark.dropped"
+#define META_ACCEPTED "tidemark.accepted"
+#define META_CUTS "tidemark.cuts" /* how many of those there are up to here; absent: none */
 
 /* A topic as a checkpoint knows it. generation counts how often it was created
  * anew. */
@@ -67,6 +74,7 @@ struct checkpoint {
 	int64_t time_ms;
 	uint64_t records;
 	int64_t timestamp_so_far; /* greatest of any record up to here; -1 none */
+	uint64_t cuts; /* checkpoints up to here that took files out */
 	/* of a rollback's commit: the pair that it left, for --undo */
 	bool is_rollback;
 	struct lake_id undo_ingest;
@@ -97,6 +105,15 @@ MUST_CHECK enum status checkpoint_put_document(struct lake_txn *txn, const char 
  * previous, sequence, offsets, leader epochs, cluster, topics; and its cursor. */
 MUST_CHECK enum status checkpoint_put_state(struct lake_txn *txn, const struct checkpoint *cp,
 					    struct err *err);
+
+/* The same for a checkpoint that reads nothing, with all else that it has: ranges
+ * are those that it goes past, `lost` says why. */
+MUST_CHECK enum status checkpoint_put_bare(struct lake_txn *txn, const struct checkpoint *cp,
+					   const struct ranges *ranges, const struct losses *lost,
+					   const char *message, struct err *err);
+/* Sets the pair that `rollback --undo` goes back to. */
+void checkpoint_put_undo(struct lake_txn *txn, const struct lake_id *ingest,
+			 const struct lake_id *shown);
 
 struct cursor {
 	uint64_t epoch;

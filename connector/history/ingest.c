@@ -447,7 +447,7 @@ enum status ingest_adjust(struct ingest *in, const struct checkpoint *to,
 {
 	AUTO(lake_txn_freep) struct lake_txn *txn = NULL;
 	AUTO(checkpoint_release) struct checkpoint cp = {0};
-	AUTO(buf_release) struct buf lost = BUF_INIT;
+	const struct ranges none = {0};
 	struct lake_id id;
 	enum status st = lake_txn_begin(in->options.lake, &in->head.id, &txn, err);
 
@@ -459,16 +459,7 @@ enum status ingest_adjust(struct ingest *in, const struct checkpoint *to,
 	cp.sequence = in->head.sequence + 1;
 	batch_id_new(in->options.rng, cp.batch);
 	put_extra(txn, in->options.extra);
-	put_number(txn, META_RECORDS, 0);
-	put_number(txn, META_BYTES, 0);
-	put_number(txn, META_DEADLETTERS, 0);
-	put_timestamps(txn, -1, -1, cp.timestamp_so_far);
-	lake_txn_set_meta(txn, META_RANGES, "{}");
-	lake_txn_set_message(txn, message);
-	losses_to_json(losses, &lost);
-	st = losses->n ? checkpoint_put_document(txn, cp.connector, META_LOST, &lost, err) : ST_OK;
-	if (st == ST_OK)
-		st = checkpoint_put_state(txn, &cp, err);
+	st = checkpoint_put_bare(txn, &cp, &none, losses, message, err);
 	if (st == ST_OK)
 		st = lake_txn_commit(txn, in->options.branch, &in->head.id, message, &id, err);
 	return st == ST_OK ? read_head(in, &id, err) : st;

@@ -7,9 +7,6 @@
 
 #include "core/base/killpoint.h"
 
-/* Tries against a target that others keep moving. */
-#define APPLY_TRIES 100
-
 enum status shown_read(const struct line *line, struct shown *out, struct err *err)
 {
 	struct cursor cursor;
@@ -52,9 +49,14 @@ static void roots_add_one(struct roots *r, char *prefix)
 	r->items[r->n++] = prefix;
 }
 
-void roots_add(struct roots *r, const struct line *line, const struct checkpoint *cp)
+void roots_add_documents(struct roots *r, const struct line *line)
 {
 	roots_add_one(r, xasprintf("_tidemark/%s.", line->connector));
+}
+
+void roots_add(struct roots *r, const struct line *line, const struct checkpoint *cp)
+{
+	roots_add_documents(r, line);
 	roots_add_one(r, xasprintf("_deadletters/%s/", line->connector));
 	for (size_t i = 0; cp && i < cp->topics.n; i++)
 		roots_add_one(r, xasprintf("%s/%s/", line->path_prefix, cp->topics.items[i].name));
@@ -140,6 +142,10 @@ enum status publication_make(const struct line *line, const struct shown *shown,
 	lake_txn_set_meta(txn, META_EPOCH, number);
 	snprintf(number, sizeof(number), "%" PRIu64, cursor.sequence);
 	lake_txn_set_meta(txn, META_SEQUENCE, number);
+	if (content->records >= 0) {
+		snprintf(number, sizeof(number), "%" PRId64, content->records);
+		lake_txn_set_meta(txn, META_RECORDS, number);
+	}
 	if (offsets.len <= 64 << 10)
 		lake_txn_set_meta(txn, META_OFFSETS, buf_str(&offsets));
 	lake_txn_set_message(txn, content->message);
@@ -204,7 +210,8 @@ static enum status conflicts_held(const struct line *line, const struct lake_con
 
 enum status publication_merge(const struct line *line, const struct lake_id *x,
 			      const struct lake_id *dest, const struct cursor *own,
-			      const char *message, struct lake_id *out, struct err *err)
+			      const char *message, const struct lake_meta *extra,
+			      struct lake_id *out, struct err *err)
 {
 	AUTO(lake_conflicts_release) struct lake_conflicts conflicts = {0};
 	AUTO(lake_meta_release) struct lake_meta meta = LAKE_META_INIT;
@@ -220,186 +227,65 @@ enum status publication_merge(const struct line *line, const struct lake_id *x,
 	if (st != ST_OK)
 		return st;
 	lake_meta_set(&meta, META_VERSION, TIDEMARK_VERSION);
+	for (size_t i = 0; extra && i < extra->n; i++)
+		lake_meta_set(&meta, extra->items[i].key, extra->items[i].value);
 	st = lake_merge_prepare(line->lake, &merge, out, &conflicts, err);
 	if (st == ST_CONFLICT)
 		return conflicts_held(line, &conflicts, err);
 	return st;
 }
 
-/* ---- publish ---- */
-
-struct attempt {
-	const struct line *line;
-	struct checkpoint checkpoint;
-	struct shown shown;
-	struct roots roots;
-	struct lake_id x;
-	struct lake_id target; /* the head that was merged onto */
-	struct lake_id merged;
-	char *message;
-};
-
-static void attempt_release(struct attempt *a)
+enum status publication_rows(const struct line *line, const struct lake_id *shown, size_t most,
+			     uint64_t *rows_out, size_t *n_out, struct err *err)
 {
-	checkpoint_release(&a->checkpoint);
-	roots_release(&a->roots);
-	free(a->message);
-}
+	struct lake_id at = *shown;
 
-/* Is everything of this connector on the target as it was shown? */
-static enum status check_by_hand(const struct attempt *a, const struct lake_id *target,
-				 struct err *err)
-{
-	AUTO(freep) char *first = NULL;
-	size_t n;
-	enum status st = roots_differences(a->line->lake, &a->roots, true, &a->shown.id, target,
-					   1000, &n, &first, err);
+	*n_out = 0;
+	while (*n_out < most) {
+		AUTO(lake_commit_release) struct lake_commit x = {0};
+		enum status st = lake_commit_read(line->lake, &at, &x, err);
+		const char *rows;
 
-	if (st != ST_OK || n == 0)
-		return st;
-	return err_set(
-		err, ST_HELD,
-		"%s was changed by hand: %s%s; put it back with `tidemark rollback %s --to %s`, or "
-		"undo the change",
-		a->line->target, first, n > 1 ? " and others" : "", a->line->connector,
-		a->line->branch);
-}
-
-static enum status read_line(struct attempt *a, struct err *err)
-{
-	const struct line *line = a->line;
-	struct lake_id head;
-	enum status st = lake_ref_get(line->lake, LAKE_BRANCH, line->branch, &head, err);
-
-	if (st == ST_OK)
-		st = checkpoint_read(line->lake, &head, &a->checkpoint, err);
-	if (st == ST_OK)
-		st = shown_read(line, &a->shown, err);
-	if (st != ST_OK)
-		return st;
-	if (lake_id_equal(&a->shown.checkpoint, &head))
-		return err_set(err, ST_EMPTY, "%s shows the newest checkpoint already",
-			       line->target);
-	roots_add(&a->roots, line, &a->checkpoint);
-	if (!lake_id_is_none(&a->shown.checkpoint)) {
-		AUTO(checkpoint_release) struct checkpoint old = {0};
-
-		st = checkpoint_read(line->lake, &a->shown.checkpoint, &old, err);
-		if (st == ST_OK)
-			roots_add(&a->roots, line, &old);
-	}
-	return st;
-}
-
-static enum status merge_onto(struct attempt *a, const struct lake_id *target, struct err *err)
-{
-	struct cursor own = {
-		.epoch = a->checkpoint.epoch,
-		.checkpoint = a->checkpoint.id,
-	};
-	enum status st =
-		publication_merge(a->line, &a->x, target, &own, a->message, &a->merged, err);
-
-	if (st == ST_OK)
-		a->target = *target;
-	return st;
-}
-
-static enum status prepare(struct attempt *a, struct err *err)
-{
-	const struct line *line = a->line;
-	struct publication_content content = {0};
-	char hex[LAKE_ID_SHORT_BYTES];
-	struct lake_id target;
-	enum status st = read_line(a, err);
-
-	if (st != ST_OK)
-		return st;
-	lake_id_short(&a->checkpoint.id, hex);
-	a->message = xasprintf("publish %s: checkpoint %s", line->connector, hex);
-	content = (struct publication_content){
-		.tree = a->checkpoint.id,
-		.checkpoint = a->checkpoint.id,
-		.epoch = a->checkpoint.epoch,
-		.offsets = &a->checkpoint.offsets,
-		.message = a->message,
-	};
-	st = lake_ref_get(line->lake, LAKE_BRANCH, line->target, &target, err);
-	if (st == ST_OK)
-		st = check_by_hand(a, &target, err);
-	if (st == ST_OK)
-		st = publication_make(line, &a->shown, &content, &a->x, err);
-	return st == ST_OK ? merge_onto(a, &target, err) : st;
-}
-
-/* The target moved under us. Outside this connector's paths: merge again, and
- * the gates' verdict stands. */
-static enum status follow_target(struct attempt *a, struct err *err)
-{
-	const struct line *line = a->line;
-	struct shown now;
-	struct lake_id target;
-	enum status st = shown_read(line, &now, err);
-
-	if (st == ST_OK)
-		st = lake_ref_get(line->lake, LAKE_BRANCH, line->target, &target, err);
-	if (st != ST_OK)
-		return st;
-	if (!lake_id_equal(&now.id, &a->shown.id))
-		return err_set(
-			err, ST_CONFLICT,
-			"a rollback or another publish of %s came first; nothing was published",
-			line->connector);
-	st = check_by_hand(a, &target, err);
-	return st == ST_OK ? merge_onto(a, &target, err) : st;
-}
-
-static enum status apply(struct attempt *a, struct err *err)
-{
-	for (int i = 0; i < APPLY_TRIES; i++) {
-		const struct lake_move moves[] = {
-			{LAKE_BRANCH, a->line->published, a->shown.id, a->x},
-			{LAKE_BRANCH, a->line->target, a->target, a->merged},
-		};
-		struct lake_id now;
-		enum status st;
-
-		KILL_POINT("publish.before_move");
-		st = lake_refs_move(a->line->lake, moves, ARRAY_SIZE(moves), a->message, err);
-		KILL_POINT("publish.after_move");
-		if (st == ST_UNKNOWN) {
-			st = lake_ref_get(a->line->lake, LAKE_BRANCH, a->line->published, &now,
-					  err);
-			if (st == ST_OK && lake_id_equal(&now, &a->x))
-				return ST_OK;
-			if (st == ST_OK)
-				st = ST_CONFLICT;
-		}
-		if (st != ST_CONFLICT)
-			return st;
-		st = follow_target(a, err);
 		if (st != ST_OK)
 			return st;
+		if (!lake_meta_get(&x.meta, META_CHECKPOINT) || x.n_parents == 0)
+			return ST_OK;
+		rows = lake_meta_get(&x.meta, META_RECORDS);
+		if (rows)
+			rows_out[(*n_out)++] = strtoull(rows, NULL, 10);
+		at = x.parents[0];
 	}
-	return err_set(err, ST_CONFLICT, "%s kept moving; nothing was published", a->line->target);
+	return ST_OK;
 }
 
-enum status publish(const struct line *line, publish_judge judge, void *ctx, bool dry_run,
-		    struct publish_result *out, struct err *err)
+/* Grafts every path under root that differs in dest and in `shown`. */
+static enum status restore_root(struct lake *lake, struct lake_txn *txn, const struct lake_id *dest,
+				const struct lake_id *shown, const char *root, bool *any,
+				struct err *err)
 {
-	AUTO(attempt_release) struct attempt a = {.line = line};
-	enum status st = prepare(&a, err);
+	AUTO(lake_diff_closep) struct lake_diff *diff = NULL;
+	struct lake_diff_entry entry;
+	enum status st = lake_diff_open(lake, dest, shown, root, &diff, err);
 
-	if (st == ST_OK && judge)
-		st = judge(ctx, &a.merged, &a.target, err);
-	if (st == ST_OK && !dry_run)
-		st = apply(&a, err);
-	if (st != ST_OK)
+	while (st == ST_OK && (st = lake_diff_next(diff, &entry, err)) == ST_OK) {
+		st = lake_txn_graft(txn, shown, entry.path, err);
+		free(entry.path);
+		*any = true;
+	}
+	return st == ST_END ? ST_OK : st;
+}
+
+enum status publication_restore(const struct line *line, const struct roots *roots,
+				const struct lake_id *shown, struct lake_id *dest, struct err *err)
+{
+	AUTO(lake_txn_freep) struct lake_txn *txn = NULL;
+	bool any = false;
+	enum status st = lake_txn_begin(line->lake, dest, &txn, err);
+
+	for (size_t i = 0; st == ST_OK && i < roots->n; i++)
+		st = restore_root(line->lake, txn, dest, shown, roots->items[i], &any, err);
+	if (st != ST_OK || !any)
 		return st;
-	*out = (struct publish_result){
-		.checkpoint = a.checkpoint.id,
-		.merged = a.merged,
-		.records = a.checkpoint.records,
-	};
-	return ST_OK;
+	lake_txn_set_message(txn, "put back what was changed by hand");
+	return lake_txn_prepare(txn, dest, err);
 }

@@ -46,6 +46,8 @@ void roots_release(struct roots *r);
 /* Of the topics of a checkpoint (NULL: none), added to r; always with the
  * connector's dead letters and its documents. */
 void roots_add(struct roots *r, const struct line *line, const struct checkpoint *cp);
+/* Of the connector's documents alone. */
+void roots_add_documents(struct roots *r, const struct line *line);
 bool roots_hold(const struct roots *r, const char *path);
 
 /* Differences between two commits inside (or outside) the roots: their number, and
@@ -64,34 +66,29 @@ struct publication_content {
 	uint64_t epoch;
 	const struct offsets *offsets;
 	const char *message;
+	int64_t records; /* rows that this publish shows anew; -1: it is no publish */
 };
 MUST_CHECK enum status publication_make(const struct line *line, const struct shown *shown,
 					const struct publication_content *content,
 					struct lake_id *out, struct err *err);
-/* Merges X(n+1) onto dest. ST_HELD: conflicts, err names paths. */
+/* Merges X(n+1) onto dest. ST_HELD: conflicts, err names paths. extra: more of the
+ * commit's metadata, or NULL. */
 MUST_CHECK enum status publication_merge(const struct line *line, const struct lake_id *x,
 					 const struct lake_id *dest, const struct cursor *own,
-					 const char *message, struct lake_id *out, struct err *err);
+					 const char *message, const struct lake_meta *extra,
+					 struct lake_id *out, struct err *err);
 
-/* ---- publish ---- */
+/* The rows that the last publishes showed, newest first, `most` of them at most;
+ * rollbacks are passed over. */
+MUST_CHECK enum status publication_rows(const struct line *line, const struct lake_id *shown,
+					size_t most, uint64_t *rows_out, size_t *n_out,
+					struct err *err);
 
-/* Judges the merged result before anybody sees it. ST_OK passed; ST_HELD with the
- * reason in err; anything else: the gates could not be run. */
-typedef enum status (*publish_judge)(void *ctx, const struct lake_id *merged,
-				     const struct lake_id *target_head, struct err *err);
-
-struct publish_result {
-	struct lake_id checkpoint; /* shown now, or that would be */
-	struct lake_id merged; /* the target's new head */
-	uint64_t records; /* of the checkpoint itself */
-};
-
-/* Shows the target the head of ingest. judge may be NULL. dry_run: prepares and
- * judges, moves nothing.
- * ST_EMPTY    the target shows it already.
- * ST_HELD     a gate refused, paths conflict, or the target was changed by hand.
- * ST_CONFLICT a rollback or another publish came first; nothing changed. */
-MUST_CHECK enum status publish(const struct line *line, publish_judge judge, void *ctx,
-			       bool dry_run, struct publish_result *out, struct err *err);
+/* Somebody may have changed this connector's paths on the target by hand: where
+ * those under roots differ from the publication `shown`, dest becomes a commit on it
+ * that puts them back. */
+MUST_CHECK enum status publication_restore(const struct line *line, const struct roots *roots,
+					   const struct lake_id *shown, struct lake_id *dest,
+					   struct err *err);
 
 #endif

@@ -7,28 +7,12 @@
 #include "connector/history/ingest.h"
 #include "core/base/killpoint.h"
 
-/* The pair before the rollback, for --undo. */
-static void put_undo(struct lake_txn *txn, const struct rollback_plan *plan)
-{
-	char ingest[LAKE_ID_HEX_BYTES], shown[LAKE_ID_HEX_BYTES] = "";
-	AUTO(freep) char *text = NULL;
-
-	lake_id_hex(&plan->head.id, ingest);
-	if (!lake_id_is_none(&plan->shown.checkpoint))
-		lake_id_hex(&plan->shown.checkpoint, shown);
-	text = xasprintf("{\"ingest\":\"%s\",\"shown\":\"%s\"}", ingest, shown);
-	lake_txn_set_meta(txn, META_ROLLBACK, text);
-}
-
 /* R: T's tree and offsets under a new epoch. */
 static enum status make_ingest(const struct line *line, const struct rollback_plan *plan,
 			       struct lake_id *out, struct err *err)
 {
 	AUTO(lake_txn_freep) struct lake_txn *txn = NULL;
 	AUTO(checkpoint_release) struct checkpoint r = {0};
-	AUTO(buf_release) struct buf ranges = BUF_INIT;
-	AUTO(buf_release) struct buf lost = BUF_INIT;
-	AUTO(freep) char *timestamps = NULL;
 	const struct lake_id parents[2] = {plan->to.id, plan->head.id};
 	enum status st = lake_txn_begin(line->lake, &plan->to.id, &txn, err);
 
@@ -41,54 +25,22 @@ static enum status make_ingest(const struct line *line, const struct rollback_pl
 	r.sequence = plan->head.sequence + 1;
 	batch_id_new(line->rng, r.batch);
 	lake_txn_parents(txn, parents, lake_id_equal(&parents[0], &parents[1]) ? 1 : 2);
-	put_undo(txn, plan);
-	lake_txn_set_message(txn, plan->message);
-	lake_txn_set_meta(txn, META_RECORDS, "0");
-	lake_txn_set_meta(txn, META_BYTES, "0");
-	lake_txn_set_meta(txn, META_DEADLETTERS, "0");
-	timestamps = xasprintf("{\"so_far\":%" PRId64 "}", r.timestamp_so_far);
-	lake_txn_set_meta(txn, META_TIMESTAMPS, timestamps);
-	ranges_to_json(&plan->skipped, &ranges);
-	st = checkpoint_put_document(txn, line->connector, META_RANGES, &ranges, err);
-	losses_to_json(&plan->losses, &lost);
-	if (st == ST_OK && plan->losses.n > 0)
-		st = checkpoint_put_document(txn, line->connector, META_LOST, &lost, err);
-	if (st == ST_OK)
-		st = checkpoint_put_state(txn, &r, err);
+	checkpoint_put_undo(txn, &plan->head.id, &plan->shown.checkpoint);
+	st = checkpoint_put_bare(txn, &r, &plan->skipped, &plan->losses, plan->message, err);
 	if (st == ST_OK)
 		st = lake_txn_prepare(txn, out, err);
 	KILL_POINT("rollback.ingest_made");
 	return st;
 }
 
-/* Grafts every path under root that differs in dest and in `shown`. */
-static enum status restore_root(struct lake *lake, struct lake_txn *txn, const struct lake_id *dest,
-				const struct lake_id *shown, const char *root, bool *any,
-				struct err *err)
-{
-	AUTO(lake_diff_closep) struct lake_diff *diff = NULL;
-	struct lake_diff_entry entry;
-	enum status st = lake_diff_open(lake, dest, shown, root, &diff, err);
-
-	while (st == ST_OK && (st = lake_diff_next(diff, &entry, err)) == ST_OK) {
-		st = lake_txn_graft(txn, shown, entry.path, err);
-		free(entry.path);
-		*any = true;
-	}
-	return st == ST_END ? ST_OK : st;
-}
-
-/* Somebody may have changed this connector's paths on the target by hand: then
- * dest becomes a commit that puts them back to what the publication `shown`
+/* dest with what was changed by hand put back to what the publication `shown`
  * has. */
 static enum status restore_target(const struct line *line, const struct rollback_plan *plan,
 				  const struct lake_id *shown, struct lake_id *dest,
 				  struct err *err)
 {
-	AUTO(lake_txn_freep) struct lake_txn *txn = NULL;
 	AUTO(roots_release) struct roots roots = {0};
 	AUTO(checkpoint_release) struct checkpoint old = {0};
-	bool any = false;
 	enum status st = ST_OK;
 
 	if (!lake_id_is_none(&plan->shown.checkpoint))
@@ -97,13 +49,7 @@ static enum status restore_target(const struct line *line, const struct rollback
 		return st;
 	roots_add(&roots, line, &plan->head);
 	roots_add(&roots, line, &old);
-	st = lake_txn_begin(line->lake, dest, &txn, err);
-	for (size_t i = 0; st == ST_OK && i < roots.n; i++)
-		st = restore_root(line->lake, txn, dest, shown, roots.items[i], &any, err);
-	if (st != ST_OK || !any)
-		return st;
-	lake_txn_set_message(txn, "put back what was changed by hand");
-	return lake_txn_prepare(txn, dest, err);
+	return publication_restore(line, &roots, shown, dest, err);
 }
 
 /* X(n+1) and its merge onto the target. */
@@ -113,9 +59,10 @@ static enum status make_target(const struct line *line, const struct rollback_pl
 	struct publication_content content = {
 		.tree = plan->show,
 		.checkpoint = plan->show,
-		.epoch = plan->head.epoch + 1,
+		.epoch = plan->head.epoch + (plan->target_only ? 0 : 1),
 		.offsets = &plan->show_offsets,
 		.message = plan->message,
+		.records = -1,
 	};
 	struct cursor own = {.epoch = content.epoch, .checkpoint = plan->show};
 	bool reset = plan->mode == ROLLBACK_RESET && !lake_id_is_none(&plan->reset_to);
@@ -130,7 +77,8 @@ static enum status make_target(const struct line *line, const struct rollback_pl
 		st = restore_target(line, plan, reset ? &plan->reset_shows : &plan->shown.id, &dest,
 				    err);
 	if (st == ST_OK)
-		st = publication_merge(line, x_out, &dest, &own, plan->message, merged_out, err);
+		st = publication_merge(line, x_out, &dest, &own, plan->message, NULL, merged_out,
+				       err);
 	KILL_POINT("rollback.target_made");
 	/* what was shown is put back first, so nothing of ours can conflict: the
 	 * target was read after a publish that the plan had not seen */
@@ -140,8 +88,9 @@ static enum status make_target(const struct line *line, const struct rollback_pl
 enum status rollback_apply(const struct line *line, const struct rollback_plan *plan,
 			   struct rollback_result *out, struct err *err)
 {
-	struct lake_id r, x, merged;
-	enum status st = make_ingest(line, plan, &r, err);
+	/* The head itself: nobody may move ingest to a new epoch meanwhile. */
+	struct lake_id r = plan->head.id, x, merged;
+	enum status st = plan->target_only ? ST_OK : make_ingest(line, plan, &r, err);
 
 	if (st == ST_OK)
 		st = make_target(line, plan, &x, &merged, err);
@@ -158,8 +107,8 @@ enum status rollback_apply(const struct line *line, const struct rollback_plan *
 	if (st == ST_UNKNOWN) {
 		struct lake_id now;
 
-		st = lake_ref_get(line->lake, LAKE_BRANCH, line->branch, &now, err);
-		if (st == ST_OK && !lake_id_equal(&now, &r))
+		st = lake_ref_get(line->lake, LAKE_BRANCH, line->published, &now, err);
+		if (st == ST_OK && !lake_id_equal(&now, &x))
 			st = err_set(err, ST_CONFLICT,
 				     "the rollback did not happen; nothing was moved");
 	}
@@ -168,7 +117,7 @@ enum status rollback_apply(const struct line *line, const struct rollback_plan *
 	*out = (struct rollback_result){
 		.ingest = r,
 		.target = merged,
-		.epoch = plan->head.epoch + 1,
+		.epoch = plan->head.epoch + (plan->target_only ? 0 : 1),
 	};
 	return ST_OK;
 }

@@ -29,6 +29,7 @@ struct rollback_request {
 	size_t n_to;
 	bool undo;
 	enum rollback_mode mode;
+	bool target_only; /* ingest and Kafka are left alone; not with undo or skips */
 	const struct position *skip; /* --skip-to */
 	size_t n_skip;
 	rollback_ask_kafka ask;
@@ -45,6 +46,7 @@ struct rollback_plan {
 	struct lake_id reset_to; /* mode reset: the target's commit; none: as revert */
 	struct lake_id reset_shows; /* the publication that reset_to holds */
 	bool target_was_changed; /* by hand: it is put back first */
+	bool target_only;
 	enum rollback_mode mode; /* the one that will be used */
 	char *mode_note; /* why it is not the one asked for; "" */
 	struct offsets offsets; /* of R */
@@ -74,7 +76,7 @@ void rollback_plan_print(const struct line *line, const struct rollback_plan *pl
 			 struct buf *out);
 
 struct rollback_result {
-	struct lake_id ingest; /* R */
+	struct lake_id ingest; /* R; with target_only the head */
 	struct lake_id target; /* the target's new head */
 	uint64_t epoch;
 };

@@ -82,6 +82,7 @@ static enum status undo_target(const struct line *line, struct rollback_plan *pl
 struct subset_search {
 	const struct line *line;
 	struct lake_id shown;
+	uint64_t cuts; /* of the segment that is looked through */
 	enum status st;
 	struct err err;
 };
@@ -108,41 +109,74 @@ static enum status has_unshown(struct subset_search *s, const struct lake_commit
 	return st == ST_END ? ST_OK : st;
 }
 
+/* Between two cuts a line only grows, so that a search is possible. */
+static bool in_segment(const struct subset_search *s, const struct lake_commit *commit)
+{
+	const char *cuts = lake_meta_get(&commit->meta, META_CUTS);
+
+	return commit_is_checkpoint(commit, s->line->connector) &&
+	       (cuts ? strtoull(cuts, NULL, 10) : 0) >= s->cuts;
+}
+
 static bool unshown(void *ctx, const struct lake_commit *commit)
 {
 	struct subset_search *s = ctx;
 	bool result = false;
 
-	if (s->st == ST_OK && commit_is_checkpoint(commit, s->line->connector))
+	if (s->st == ST_OK && in_segment(s, commit))
 		s->st = has_unshown(s, commit, &result);
 	return result;
+}
+
+/* The newest checkpoint from `at` back to the cut before it, all of whose files are
+ * shown. *before_out: where to look further; none: found, or there is none. */
+static enum status find_in_segment(const struct line *line, const struct lake_id *shown,
+				   const struct checkpoint *at, struct lake_id *out,
+				   struct lake_id *before_out, struct err *err)
+{
+	AUTO(lake_commit_release) struct lake_commit oldest_unshown = {0};
+	AUTO(checkpoint_release) struct checkpoint cp = {0};
+	AUTO(checkpoint_release) struct checkpoint before = {0};
+	struct subset_search search = {.line = line, .shown = *shown, .cuts = at->cuts};
+	enum status st =
+		lake_log_search(line->lake, &at->id, unshown, &search, &oldest_unshown, err);
+
+	*before_out = (struct lake_id){{0}};
+	if (search.st != ST_OK) {
+		*err = search.err;
+		return search.st;
+	}
+	if (st == ST_NOT_FOUND) {
+		*out = at->id;
+		return ST_OK;
+	}
+	if (st == ST_OK)
+		st = checkpoint_read(line->lake, &oldest_unshown.id, &cp, err);
+	if (st != ST_OK || lake_id_is_none(&cp.previous))
+		return st;
+	st = checkpoint_read(line->lake, &cp.previous, &before, err);
+	if (st == ST_OK)
+		*(before.cuts < at->cuts ? before_out : out) = before.id;
+	return st;
 }
 
 /* The newest checkpoint in T's history, T included, all of whose files the target
  * shows now. */
 static enum status find_show(const struct line *line, struct rollback_plan *plan, struct err *err)
 {
-	AUTO(lake_commit_release) struct lake_commit oldest_unshown = {0};
-	AUTO(checkpoint_release) struct checkpoint cp = {0};
-	struct subset_search search = {.line = line, .shown = plan->shown.id};
-	enum status st;
+	struct lake_id at = plan->to.id;
 
-	if (lake_id_is_none(&plan->shown.checkpoint))
-		return ST_OK; /* nothing was shown, nothing will be */
-	st = lake_log_search(line->lake, &plan->to.id, unshown, &search, &oldest_unshown, err);
-	if (search.st != ST_OK) {
-		*err = search.err;
-		return search.st;
+	/* nothing was shown: nothing will be */
+	while (!lake_id_is_none(&plan->shown.checkpoint) && !lake_id_is_none(&at)) {
+		AUTO(checkpoint_release) struct checkpoint cp = {0};
+		enum status st = checkpoint_read(line->lake, &at, &cp, err);
+
+		if (st == ST_OK)
+			st = find_in_segment(line, &plan->shown.id, &cp, &plan->show, &at, err);
+		if (st != ST_OK)
+			return st;
 	}
-	if (st == ST_NOT_FOUND) {
-		plan->show = plan->to.id;
-		return ST_OK;
-	}
-	if (st == ST_OK)
-		st = checkpoint_read(line->lake, &oldest_unshown.id, &cp, err);
-	if (st == ST_OK)
-		plan->show = cp.previous;
-	return st;
+	return ST_OK;
 }
 
 static enum status show_offsets(const struct line *line, struct rollback_plan *plan,
@@ -444,15 +478,18 @@ static enum status make(const struct line *line, const struct rollback_request *
 		st = look_at_target(line, request, plan, err);
 	if (st == ST_OK)
 		st = check_expired(line, plan, err);
-	if (st == ST_OK)
+	plan->target_only = request->target_only;
+	if (st == ST_OK && !request->target_only)
 		st = plan_offsets(line, request, plan, err);
 	if (st != ST_OK)
 		return st;
 	roots_add(&roots, line, &plan->head);
 	lake_id_short(&plan->to.id, hex);
-	plan->message =
-		xasprintf("%s %s to checkpoint %s", request->undo ? "undo rollback of" : "rollback",
-			  line->connector, hex);
+	plan->message = xasprintf("%s %s to checkpoint %s%s",
+				  request->undo ? "undo rollback of" : "rollback", line->connector,
+				  hex, request->target_only ? ", the target only" : "");
+	if (request->target_only)
+		return ST_OK;
 	return roots_differences(line->lake, &roots, true, &plan->to.id, &plan->head.id,
 				 COUNT_LIMIT, &plan->files_on_ingest, &first, err);
 }
@@ -481,10 +518,16 @@ void rollback_plan_print(const struct line *line, const struct rollback_plan *pl
 	lake_id_short(&plan->head.id, head);
 	lake_id_short(&plan->show, show);
 	time_format(plan->to.time_ms, time);
-	buf_addf(out, "%s: %s from %s to %s, committed %s\n", line->connector, line->branch, head,
-		 to, time);
-	buf_addf(out, "  %zu file%s change on %s\n", plan->files_on_ingest,
-		 plan->files_on_ingest == 1 ? "" : "s", line->branch);
+	if (plan->target_only) {
+		buf_addf(out, "%s: %s only, to %s, committed %s\n", line->connector, line->target,
+			 to, time);
+		buf_addf(out, "  %s stays at %s, and publishes stop\n", line->branch, head);
+	} else {
+		buf_addf(out, "%s: %s from %s to %s, committed %s\n", line->connector, line->branch,
+			 head, to, time);
+		buf_addf(out, "  %zu file%s change on %s\n", plan->files_on_ingest,
+			 plan->files_on_ingest == 1 ? "" : "s", line->branch);
+	}
 	if (lake_id_is_none(&plan->show))
 		buf_addf(out, "  %s will show nothing of it", line->target);
 	else
@@ -495,6 +538,8 @@ void rollback_plan_print(const struct line *line, const struct rollback_plan *pl
 		 plan->mode_note);
 	if (plan->target_was_changed)
 		buf_addf(out, "  %s was changed by hand: that is put back\n", line->target);
+	if (plan->target_only)
+		return;
 	for (size_t i = 0; i < plan->skipped.n; i++)
 		buf_addf(out, "  skip %s:%d [%" PRId64 ",%" PRId64 ")\n",
 			 plan->skipped.items[i].topic, plan->skipped.items[i].partition,

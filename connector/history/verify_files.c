@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "connector/history/file_rows.h"
+
 #define DEADLETTERS "_deadletters/"
 #define DOCUMENTS "_tidemark/"
 
@@ -41,80 +43,14 @@ enum status checkpoint_account_read(struct lake *lake, const struct lake_id *id,
 		return st;
 	out->records = number(&commit, META_RECORDS);
 	out->deadletters = number(&commit, META_DEADLETTERS);
+	out->cut = lake_meta_get(&commit.meta, META_DROPPED) ||
+		   lake_meta_get(&commit.meta, META_ACCEPTED);
 	return ST_OK;
-}
-
-/* ---- one file ---- */
-
-struct place {
-	char topic[256];
-	int32_t partition;
-	int64_t first;
-	uint32_t generation;
-};
-
-/* <anything>/<topic>+<partition>+<first>[+g<n>].<ext> */
-static bool place_parse(const char *path, struct place *out)
-{
-	const char *name = strrchr(path, '/');
-	const char *plus;
-	int n = 0;
-
-	name = name ? name + 1 : path;
-	plus = strchr(name, '+');
-	if (!plus || (size_t)(plus - name) >= sizeof(out->topic))
-		return false;
-	memcpy(out->topic, name, (size_t)(plus - name));
-	out->topic[plus - name] = '\0';
-	out->generation = 0;
-	if (sscanf(plus, "+%" SCNd32 "+%" SCNd64 "%n", &out->partition, &out->first, &n) != 2)
-		return false;
-	return plus[n] != '+' || sscanf(plus + n, "+g%" SCNu32, &out->generation) == 1;
-}
-
-/* The next run; false at the end, or where the text is none (*text is kept). */
-static bool next_run(const char **text, int64_t *from, int64_t *to)
-{
-	char *end;
-
-	if (**text < '0' || **text > '9')
-		return false;
-	*from = *to = strtoll(*text, &end, 10);
-	if (*end == '-')
-		*to = strtoll(end + 1, &end, 10);
-	if (*end && (*end != ',' || !end[1]))
-		return false;
-	*text = *end ? end + 1 : end;
-	return true;
-}
-
-/* Calls add for each run; NULL and the rows, or what is wrong with the text. */
-static const char *read_runs(const char *text, const struct place *place, uint64_t *rows,
-			     const char *(*add)(void *ctx, const struct place *place, int64_t from,
-						int64_t to),
-			     void *ctx)
-{
-	int64_t from, to, last = -1;
-	const char *why = NULL;
-
-	*rows = 0;
-	while (!why && next_run(&text, &from, &to)) {
-		if (to < from || from <= last)
-			return "its offsets do not ascend";
-		if (last < 0 && from != place->first)
-			return "its first offset is not that of its name";
-		*rows += (uint64_t)(to - from) + 1;
-		last = to;
-		why = add(ctx, place, from, to);
-	}
-	if (!why && (*text || last < 0))
-		return "its offsets cannot be read";
-	return why;
 }
 
 /* ---- what a checkpoint adds ---- */
 
-static const char *in_range(void *ctx, const struct place *place, int64_t from, int64_t to)
+static const char *in_range(void *ctx, const struct file_place *place, int64_t from, int64_t to)
 {
 	const struct checkpoint_account *a = ctx;
 	const struct range *range = ranges_find(&a->ranges, place->topic, place->partition);
@@ -136,19 +72,50 @@ static const char *check_file(const struct lake_entry *entry, struct checkpoint_
 	const char *offsets = lake_meta_get(&entry->meta, "tidemark.offsets");
 	const char *records = lake_meta_get(&entry->meta, "tidemark.records");
 	bool dead = strncmp(entry->path, DEADLETTERS, strlen(DEADLETTERS)) == 0;
-	struct place place;
+	struct file_place place;
 	const char *why;
 	uint64_t rows = 0;
 
-	if (!offsets || !place_parse(entry->path, &place))
+	if (!offsets || !file_place_parse(entry->path, &place))
 		return "it is no file of records";
-	why = read_runs(offsets, &place, &rows, in_range, a);
+	why = file_runs_read(offsets, &place, &rows, in_range, a);
 	if (why)
 		return why;
 	if (records && strtoull(records, NULL, 10) != rows)
 		return "it has another number of rows than offsets";
 	*(dead ? &sum->deadletters : &sum->records) += rows;
 	return NULL;
+}
+
+static const char *in_losses(void *ctx, const struct file_place *place, int64_t from, int64_t to)
+{
+	const struct checkpoint_account *a = ctx;
+
+	for (size_t i = 0; i < a->lost.n; i++) {
+		const struct loss *l = &a->lost.items[i];
+
+		if (l->partition == place->partition && strcmp(l->topic, place->topic) == 0 &&
+		    from >= l->from && to < l->to)
+			return NULL;
+	}
+	return "it was cut, and not all of its rows are recorded as lost";
+}
+
+/* A path that a cut removed or changed: its rows are in the losses. */
+static const char *check_cut(struct lake *lake, const struct checkpoint *old, const char *path,
+			     struct checkpoint_account *a)
+{
+	AUTO(lake_entry_release) struct lake_entry entry = {.path = NULL};
+	const char *offsets;
+	struct file_place place;
+	uint64_t rows;
+
+	if (lake_stat(lake, &old->id, path, &entry, NULL) != ST_OK)
+		return NULL; /* it was added by hand */
+	offsets = lake_meta_get(&entry.meta, "tidemark.offsets");
+	if (!offsets || !file_place_parse(path, &place))
+		return NULL;
+	return file_runs_read(offsets, &place, &rows, in_losses, a);
 }
 
 static bool say(char *why, size_t why_bytes, const char *path, const char *text)
@@ -175,6 +142,12 @@ bool verify_added_files(struct lake *lake, const struct checkpoint *old,
 
 		if (is_document(path))
 			continue;
+		if (a->cut) {
+			text = check_cut(lake, old, path, &own);
+			if (text)
+				return say(why, why_bytes, path, text);
+			continue;
+		}
 		if (change.change != LAKE_ADDED)
 			return say(why, why_bytes, path, "a checkpoint changes or removes it");
 		st = lake_stat(lake, &cp->id, path, &entry, &err);
@@ -216,7 +189,7 @@ static void spans_release(struct spans *s)
 	free(s->items);
 }
 
-static const char *add_span(void *ctx, const struct place *place, int64_t from, int64_t to)
+static const char *add_span(void *ctx, const struct file_place *place, int64_t from, int64_t to)
 {
 	struct spans *s = ctx;
 
@@ -266,11 +239,11 @@ bool verify_head_files(struct lake *lake, const struct lake_id *head, char *why,
 	while (st == ST_OK && (st = lake_list_next(list, &entry, &err)) == ST_OK) {
 		const char *offsets = lake_meta_get(&entry.meta, "tidemark.offsets");
 		const char *text = NULL;
-		struct place place;
+		struct file_place place;
 		uint64_t rows;
 
-		if (offsets && !is_document(entry.path) && place_parse(entry.path, &place))
-			text = read_runs(offsets, &place, &rows, add_span, &spans);
+		if (offsets && !is_document(entry.path) && file_place_parse(entry.path, &place))
+			text = file_runs_read(offsets, &place, &rows, add_span, &spans);
 		if (text)
 			say(why, why_bytes, entry.path, text);
 		lake_entry_release(&entry);

@@ -11,6 +11,7 @@ struct checkpoint_account {
 	struct losses lost;
 	uint64_t records;
 	uint64_t deadletters;
+	bool cut; /* it takes files out: `lost` are their rows (cut.h) */
 };
 
 void checkpoint_account_release(struct checkpoint_account *a);

@@ -294,6 +294,7 @@ static void numbers(struct config *c)
 	c->checkpoint_bytes = prop_number(t, p, "checkpoint.bytes");
 	c->publish_checkpoints = prop_number(t, p, "publish.checkpoints");
 	c->publish_interval_ms = prop_number(t, p, "publish.interval.ms");
+	c->publish_prefix = strcmp(prop_text(t, p, "publish.on.hold"), "prefix") == 0;
 	c->gc_interval_ms = prop_number(t, p, "lake.gc.interval.ms");
 	c->memory_max_bytes = prop_number(t, p, "memory.max.bytes");
 	c->on_out_of_range = policy(c, "on.offset.out.of.range");

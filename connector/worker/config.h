@@ -45,6 +45,7 @@ struct config {
 	struct cron *checkpoint_cron; /* NULL: unset */
 	int64_t publish_checkpoints, publish_interval_ms; /* 0: unset */
 	struct cron *publish_cron; /* NULL: unset */
+	bool publish_prefix; /* publish.on.hold */
 	struct gate_config *gates;
 	size_t n_gates;
 

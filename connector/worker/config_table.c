@@ -173,6 +173,12 @@ static const struct prop_def defs[] = {
 	{.name = "publish.schedule.timezone",
 	 .def = "UTC",
 	 .doc = "the time zone of that line, as `Europe/Berlin`"},
+	{.name = "publish.on.hold",
+	 .type = PROP_CHOICE,
+	 .def = "wait",
+	 .choices = "wait|prefix",
+	 .doc = "where a gate refuses the newest checkpoint: `wait`, or publish the longest "
+		"`prefix` of checkpoints that passes all gates"},
 	{.name = "gates", .type = PROP_LIST, .doc = "names of gates that a publish must pass"},
 	{.name = "gates.", .prefix = true, .doc = "the properties of gate g: the table below"},
 	{.name = "errors.tolerance",

@@ -22,83 +22,113 @@ struct line config_line(const struct config *config, struct lake *lake, struct r
 	};
 }
 
-static enum status judge(void *ctx, const struct lake_id *merged, const struct lake_id *target_head,
+/* How many publishes back the gates look. */
+static size_t history_wanted(const struct config *c)
+{
+	size_t most = 0;
+
+	for (size_t i = 0; i < c->n_gates; i++)
+		if (c->gates[i].publishes > most)
+			most = c->gates[i].publishes;
+	return most;
+}
+
+static enum status judge(void *ctx, const struct publish_candidate *candidate, char **record_out,
 			 struct err *err)
 {
 	const struct publisher *p = ctx;
 	struct line line = config_line(p->config, p->lake, p->rng);
-	AUTO(checkpoint_release) struct checkpoint to = {0};
-	AUTO(checkpoint_release) struct checkpoint from = {0};
-	AUTO(gate_results_release) struct gate_results results = {0};
-	AUTO(roots_release) struct roots roots = {0};
+	size_t most = history_wanted(p->config);
+	AUTO(freep) uint64_t *rows = xcalloc(most + 1, sizeof(*rows));
+	AUTO(gate_results_release) struct gate_results results = {.n = 0};
+	AUTO(buf_release) struct buf record = BUF_INIT;
 	struct gate_subject subject = {
 		.lake = p->lake,
 		.connector = p->config->name,
 		.target = p->config->target,
-		.merged = *merged,
-		.target_head = *target_head,
-		.roots = &roots,
+		.merged = candidate->merged,
+		.target_head = candidate->target_head,
+		.shown = candidate->shown,
+		.from = candidate->from,
+		.to = candidate->to,
+		.roots = candidate->roots,
+		.history = rows,
+		.steering = candidate->steering,
 		.clock = p->clock,
 		.stop = p->stop,
 	};
-	struct shown shown;
-	enum status st = shown_read(&line, &shown, err);
+	enum status st =
+		publication_rows(&line, &candidate->shown, most, rows, &subject.n_history, err);
 
-	if (st == ST_OK)
-		st = lake_ref_get(p->lake, LAKE_BRANCH, line.branch, &subject.to, err);
-	if (st == ST_OK)
-		st = checkpoint_read(p->lake, &subject.to, &to, err);
-	if (st == ST_OK && !lake_id_is_none(&shown.checkpoint))
-		st = checkpoint_read(p->lake, &shown.checkpoint, &from, err);
 	if (st != ST_OK)
 		return st;
-	roots_add(&roots, &line, &to);
-	roots_add(&roots, &line, &from);
-	subject.shown = shown.id;
-	subject.from = shown.checkpoint;
-	return gates_run(p->config->gates, p->config->n_gates, &subject, &results, err);
+	st = gates_run(p->config->gates, p->config->n_gates, &subject, &results, err);
+	gate_results_json(&results, &record);
+	*record_out = xstrdup(buf_str(&record));
+	return st;
 }
 
-static enum status record_hold(const struct publisher *p, const char *reason)
+static void record_hold(const struct publisher *p, const struct publish_result *result,
+			const char *reason)
 {
-	char time[TIME_TEXT_BYTES], *text;
+	char time[TIME_TEXT_BYTES], hex[LAKE_ID_HEX_BYTES], *text;
 	struct err err = ERR_INIT;
 	struct lake_id head = {{0}};
-	char hex[LAKE_ID_HEX_BYTES];
-	json_t *hold;
-	enum status st;
+	json_t *hold, *gates = json_loads(result->record ? result->record : "", 0, NULL);
 
 	time_format(p->clock->wall_ms(p->clock), time);
 	if (lake_ref_get(p->lake, LAKE_BRANCH, p->config->branch, &head, NULL) != ST_OK)
 		head = (struct lake_id){{0}};
 	lake_id_hex(&head, hex);
-	hold = json_pack("{s:s,s:s,s:s}", "reason", reason, "since", time, "checkpoint", hex);
+	hold = json_pack("{s:s,s:s,s:s,s:o*}", "reason", reason, "since", time, "checkpoint", hex,
+			 "gates", gates);
+	if (!lake_id_is_none(&result->first_bad)) {
+		lake_id_hex(&result->first_bad, hex);
+		json_object_set_new(hold, "first_bad", json_string(hex));
+	}
 	text = json_dumps(hold, JSON_COMPACT);
-	st = state_write(p->lake, p->config->target, p->config->name, STATE_HOLD, text, &err);
-	if (st != ST_OK)
+	if (state_write(p->lake, p->config->target, p->config->name, STATE_HOLD, text, &err) !=
+	    ST_OK)
 		log_warn("the hold is not recorded", LOG_S("reason", err.text));
 	free(text);
 	json_decref(hold);
-	return st;
 }
 
-enum status publisher_run(const struct publisher *p, bool dry_run, struct publish_result *out,
-			  struct err *err)
+bool publisher_is_paused(const struct publisher *p)
+{
+	AUTO(buf_release) struct buf text = BUF_INIT;
+	json_t *hold;
+	bool paused;
+
+	if (state_read(p->lake, p->config->name, STATE_HOLD, &text, NULL) != ST_OK)
+		return false;
+	hold = json_loads(buf_str(&text), 0, NULL);
+	paused = json_is_true(json_object_get(hold, "paused"));
+	json_decref(hold);
+	return paused;
+}
+
+enum status publisher_run(const struct publisher *p, const struct publisher_options *options,
+			  struct publish_result *out, struct err *err)
 {
 	struct line line = config_line(p->config, p->lake, p->rng);
-	enum status st = publish(&line, judge, (void *)(uintptr_t)p, dry_run, out, err);
-	enum status cleared;
+	const struct publish_request request = {
+		.judge = p->config->n_gates ? judge : NULL,
+		.ctx = (void *)(uintptr_t)p,
+		.dry_run = options->dry_run,
+		.prefix = p->config->publish_prefix,
+		.force = options->force,
+	};
+	enum status st = publish(&line, &request, out, err);
 
-	if (dry_run)
+	if (options->dry_run)
 		return st;
 	if (st == ST_HELD)
-		(void)!record_hold(p, err->text);
-	if (st == ST_OK || st == ST_EMPTY) {
-		cleared = state_write(p->lake, p->config->target, p->config->name, STATE_HOLD, NULL,
-				      st == ST_OK ? err : NULL);
-		if (cleared != ST_OK)
-			log_warn("the hold is not removed", LOG_S("connector", p->config->name));
-	}
+		record_hold(p, out, err->text);
+	if ((st == ST_OK || st == ST_EMPTY) &&
+	    state_write(p->lake, p->config->target, p->config->name, STATE_HOLD, NULL,
+			st == ST_OK ? err : NULL) != ST_OK)
+		log_warn("the hold is not removed", LOG_S("connector", p->config->name));
 	return st;
 }
 
@@ -116,9 +146,12 @@ struct publisher_thread {
 
 static void publish_and_log(struct publisher_thread *t, enum status *st_out, struct err *err)
 {
-	struct publish_result result;
+	AUTO(publish_result_release) struct publish_result result = {.checkpoints = 0};
+	const struct publisher_options options = {.dry_run = false};
 	char checkpoint[LAKE_ID_SHORT_BYTES], merged[LAKE_ID_SHORT_BYTES];
-	enum status st = publisher_run(&t->publisher, false, &result, err);
+	enum status st = publisher_is_paused(&t->publisher)
+				 ? ST_EMPTY
+				 : publisher_run(&t->publisher, &options, &result, err);
 
 	*st_out = st;
 	if (st == ST_OK) {
@@ -126,7 +159,9 @@ static void publish_and_log(struct publisher_thread *t, enum status *st_out, str
 		lake_id_short(&result.merged, merged);
 		log_info("published", LOG_S("connector", t->publisher.config->name),
 			 LOG_S("target", t->publisher.config->target),
-			 LOG_S("checkpoint", checkpoint), LOG_S("commit", merged));
+			 LOG_S("checkpoint", checkpoint), LOG_S("commit", merged),
+			 LOG_I("checkpoints", result.checkpoints),
+			 LOG_I("records", result.records));
 	} else if (st == ST_HELD) {
 		log_warn("publish held", LOG_S("connector", t->publisher.config->name),
 			 LOG_S("reason", err->text));

@@ -3,7 +3,7 @@
 #ifndef TIDEMARK_WORKER_PUBLISHER_H
 #define TIDEMARK_WORKER_PUBLISHER_H
 
-#include "connector/history/publication.h"
+#include "connector/history/publish.h"
 #include "connector/worker/config.h"
 
 /* The connector's line in a lake; borrows from config. */
@@ -17,10 +17,21 @@ struct publisher {
 	const volatile bool *stop; /* ends a gate early; may be NULL */
 };
 
-/* publish() with the gates of the configuration. ST_HELD is recorded (state.h)
- * unless dry_run; ST_OK and ST_EMPTY remove the record. Errors as publish(). */
-MUST_CHECK enum status publisher_run(const struct publisher *p, bool dry_run,
+struct publisher_options {
+	bool dry_run;
+	const char *force; /* a reason: no gate holds; NULL */
+};
+
+/* publish() with the gates of the configuration, and the prefix where it says so.
+ * ST_HELD is recorded (state.h) unless dry_run; ST_OK and ST_EMPTY remove the
+ * record. Errors as publish(); out is to be released, whatever is returned. */
+MUST_CHECK enum status publisher_run(const struct publisher *p,
+				     const struct publisher_options *options,
 				     struct publish_result *out, struct err *err);
+
+/* Did `rollback --target-only` stop scheduled publishes? A publish by hand, or a
+ * whole rollback, lets them go on. */
+bool publisher_is_paused(const struct publisher *p);
 
 /* A thread that publishes when the configuration says so. */
 struct publisher_thread;

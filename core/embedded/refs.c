@@ -96,6 +96,11 @@ static enum status check_move(struct embedded *e, const struct lake_move *move, 
 		       kind_name(move->kind), move->name, is, expected);
 }
 
+static bool moves_anything(const struct lake_move *move)
+{
+	return !lake_id_equal(&move->expected, &move->to);
+}
+
 static enum status add_move(struct embedded *e, struct db_batch *batch,
 			    const struct lake_move *move, struct err *err)
 {
@@ -123,15 +128,14 @@ enum status embedded_moves_add(struct embedded *e, struct db_batch *batch,
 	for (size_t i = 0; i < n; i++) {
 		enum status st = check_move(e, &moves[i], err);
 
-		if (st == ST_OK)
+		if (st == ST_OK && moves_anything(&moves[i]))
 			st = add_move(e, batch, &moves[i], err);
 		if (st != ST_OK)
 			return st;
 	}
 	for (size_t i = 0; i < n; i++) {
 		/* Borrowed: encoding only reads. */
-		struct lake_reflog_entry entry = {.sequence = ++e->sequence,
-						  .kind = moves[i].kind,
+		struct lake_reflog_entry entry = {.kind = moves[i].kind,
 						  .name = (char *)moves[i].name,
 						  .from = moves[i].expected,
 						  .to = moves[i].to,
@@ -139,6 +143,9 @@ enum status embedded_moves_add(struct embedded *e, struct db_batch *batch,
 						  .committer = (char *)lake_committer(e->committer),
 						  .reason = (char *)reason};
 
+		if (!moves_anything(&moves[i]))
+			continue;
+		entry.sequence = ++e->sequence;
 		embedded_reflog_add(batch, &entry);
 	}
 	return ST_OK;

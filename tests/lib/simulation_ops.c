@@ -71,7 +71,8 @@ void sim_checkpoint(struct sim *s, int i)
 void sim_publish(struct sim *s)
 {
 	struct sim_world *w = s->world;
-	struct publish_result result = {0};
+	static const struct publisher_options newest = {.dry_run = false};
+	AUTO(publish_result_release) struct publish_result result = {.checkpoints = 0};
 	struct lake_id head;
 	struct err err = ERR_INIT;
 	enum status st;
@@ -80,7 +81,7 @@ void sim_publish(struct sim *s)
 		return;
 	may_show(s, &head);
 	s->injected = false;
-	st = publisher_run(&s->publisher, false, &result, &err);
+	st = publisher_run(&s->publisher, &newest, &result, &err);
 	sim_event(s, "publish: %s", status_name(st));
 	if (st == ST_OK) {
 		w->result.publishes++;

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "connector/history/publish.h"
 #include "connector/history/find.h"
 #include "core/lake_backend.h"
 #include "tests/lib/history_steps.h"
@@ -199,6 +200,7 @@ static void test_targets(void **state)
 	AUTO(history_release) struct history h;
 	AUTO(checkpoint_release) struct checkpoint cp = {0};
 	struct lake_id ids[6];
+	static const struct publish_request newest = {.judge = NULL};
 	struct publish_result shown;
 	char text[TIME_TEXT_BYTES], hex[LAKE_ID_HEX_BYTES];
 
@@ -213,7 +215,7 @@ static void test_targets(void **state)
 				       10 * (i - (i > 3)));
 		ids[i] = h.ingest.head.id;
 		if (i == 2)
-			MUST(publish(&h.line, NULL, NULL, false, &shown, &err));
+			MUST(publish(&h.line, &newest, &shown, &err));
 	}
 	assert_same_id(resolved(&h, "t:0:0"), ids[0]);
 	assert_same_id(resolved(&h, "t:0:9"), ids[0]);

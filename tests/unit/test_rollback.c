@@ -1,6 +1,7 @@
 /* Publish and rollback against a naive model: random sequences of checkpoints,
- * publishes, rollbacks and undos of two connectors on one target. The model
- * knows files as ranges of offsets and nothing of trees, merges or cursors.
+ * publishes (held, forced, of a prefix, overtaken), changes by hand, rollbacks (of
+ * the target only too), drops and undos of two connectors on one target. The
+ * model knows files as ranges of offsets and nothing of trees, merges or cursors.
  *
  *   test_rollback [SEQUENCES [SEED]] */
 #include <setjmp.h>
@@ -14,6 +15,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "connector/history/cut.h"
+#include "connector/history/publish.h"
 #include "connector/history/retain.h"
 #include "tests/lib/history_steps.h"
 #include "tests/lib/lake_steps.h"
@@ -22,7 +25,7 @@
 #include "tests/lib/virtual_clock.h"
 
 #define OPERATIONS 24
-#define STATES_MAX (OPERATIONS + 2)
+#define STATES_MAX (2 * OPERATIONS + 2)
 #define CONNECTORS 2
 
 static unsigned sequences = 1500;
@@ -50,12 +53,25 @@ struct model {
 	int n;
 	int head;
 	int shown; /* -1: nothing */
+	bool by_hand; /* somebody took a file off the target: */
+	struct file gone;
 };
 
 struct connector {
 	struct history h;
 	struct model m;
+	struct connector *other;
+	struct rng *rng;
+	/* what happens while a publish is being judged */
+	bool meanwhile;
+	bool overtaken; /* it was something that this publish must not survive */
 };
+
+/* What the gate refuses. */
+static bool is_bad(const struct file *f)
+{
+	return f->from % 5 == 4;
+}
 
 static bool has_file(const struct state *s, const struct file *f)
 {
@@ -81,6 +97,23 @@ static int model_show(const struct model *m, int to)
 	return -1;
 }
 
+/* Would the state show a bad file that is not shown yet? */
+static bool shows_bad(const struct model *m, int state)
+{
+	const struct state *s = &m->states[state];
+
+	for (int i = 0; i < s->n_files; i++)
+		if (is_bad(&s->files[i]) &&
+		    (m->shown < 0 || !has_file(&m->states[m->shown], &s->files[i])))
+			return true;
+	return false;
+}
+
+static bool hand_is_accepted(const struct model *m, int state)
+{
+	return !m->by_hand || !has_file(&m->states[state], &m->gone);
+}
+
 static struct state *add_state(struct model *m, int from)
 {
 	struct state *s = &m->states[m->n];
@@ -92,9 +125,21 @@ static struct state *add_state(struct model *m, int from)
 	return s;
 }
 
+static void remove_file(struct state *s, const struct file *f)
+{
+	for (int i = 0; i < s->n_files; i++) {
+		if (s->files[i].from != f->from || s->files[i].to != f->to)
+			continue;
+		memmove(&s->files[i], &s->files[i + 1], sizeof(*f) * (size_t)(s->n_files - i - 1));
+		s->n_files--;
+		return;
+	}
+}
+
 /* ---- the lake against the model ---- */
 
-static void check(struct lake *lake, const struct connector *c, const char *branch, int state)
+static void check(struct lake *lake, const struct connector *c, const char *branch,
+		  const struct state *state)
 {
 	AUTO(freep) char *prefix = xasprintf("%s/", c->h.line.path_prefix);
 	AUTO(lake_list_closep) struct lake_list *list = NULL;
@@ -107,11 +152,10 @@ static void check(struct lake *lake, const struct connector *c, const char *bran
 		n++;
 		lake_entry_release(&entry);
 	}
-	if (n != (state < 0 ? 0 : c->m.states[state].n_files))
-		fail_msg("%s has %d files of %s, wanted %d", branch, n, c->h.name,
-			 state < 0 ? 0 : c->m.states[state].n_files);
+	if (n != state->n_files)
+		fail_msg("%s has %d files of %s, wanted %d", branch, n, c->h.name, state->n_files);
 	for (int i = 0; i < n; i++) {
-		const struct file *f = &c->m.states[state].files[i];
+		const struct file *f = &state->files[i];
 		AUTO(freep)
 		char *path = xasprintf("%st/partition=0/t+0+%" PRId64, prefix, f->from);
 		AUTO(freep) char *text = xasprintf("0:%" PRId64 "-%" PRId64, f->from, f->to);
@@ -123,8 +167,15 @@ static void check(struct lake *lake, const struct connector *c, const char *bran
 static void check_all(struct lake *lake, const struct connector *c)
 {
 	for (int i = 0; i < CONNECTORS; i++) {
-		check(lake, &c[i], c[i].h.branch, c[i].m.head);
-		check(lake, &c[i], c[0].h.target, c[i].m.shown);
+		const struct model *m = &c[i].m;
+		struct state target = {.n_files = 0};
+
+		check(lake, &c[i], c[i].h.branch, &m->states[m->head]);
+		if (m->shown >= 0)
+			target = m->states[m->shown];
+		if (m->by_hand)
+			remove_file(&target, &m->gone);
+		check(lake, &c[i], c[0].h.target, &target);
 	}
 }
 
@@ -149,13 +200,218 @@ static void do_checkpoint(struct connector *c, struct rng *r)
 	m->head = m->n - 1;
 }
 
-static void do_publish(struct connector *c)
-{
-	struct publish_result result;
+static void do_rollback(struct connector *c, struct rng *r);
+static void do_drop(struct connector *c, struct rng *r);
+static void do_publish(struct connector *c, struct rng *r);
 
-	MUST_BE(c->m.shown == c->m.head ? ST_EMPTY : ST_OK,
-		publish(&c->h.line, NULL, NULL, false, &result, &err));
-	c->m.shown = c->m.head;
+/* The gate: no bad file among those that come new. */
+static enum status judge(void *ctx, const struct publish_candidate *candidate, char **record_out,
+			 struct err *err)
+{
+	struct connector *c = ctx;
+	AUTO(lake_diff_closep) struct lake_diff *diff = NULL;
+	struct lake_diff_entry entry;
+	bool bad = false;
+
+	*record_out = xstrdup("[]");
+	if (c->meanwhile && !candidate->steering) {
+		uint64_t what = rng_below(c->rng, 3);
+
+		c->meanwhile = false;
+		if (what == 0) {
+			do_publish(c->other, c->rng);
+		} else {
+			struct lake_id before = head_of(c->h.lake, c->h.published), now;
+			int states = c->m.n;
+
+			if (what == 1)
+				do_rollback(c, c->rng);
+			else
+				do_drop(c, c->rng);
+			now = head_of(c->h.lake, c->h.published);
+			c->overtaken = c->m.n != states || !lake_id_equal(&before, &now);
+		}
+	}
+	if (lake_diff_open(c->h.lake, &candidate->shown, &candidate->merged,
+			   candidate->roots->items[2], &diff, err) != ST_OK)
+		return ST_FAILED;
+	while (lake_diff_next(diff, &entry, NULL) == ST_OK) {
+		const struct file f = {.from = strtoll(strrchr(entry.path, '+') + 1, NULL, 10)};
+
+		bad = bad || (entry.change == LAKE_ADDED && is_bad(&f));
+		free(entry.path);
+	}
+	return bad ? err_set(err, ST_HELD, "a bad file") : ST_OK;
+}
+
+/* The pending checkpoint of this id; the head where there is none. */
+static int find_state(const struct model *m, const struct lake_id *id)
+{
+	for (int i = 0; i < m->n; i++)
+		if (lake_id_equal(&m->states[i].id, id))
+			return i;
+	fail_msg("a checkpoint was published that there is not");
+	return -1;
+}
+
+/* Whatever was chosen: it passes, and no later one of those before the first cut does. */
+static void expect_prefix(const struct model *m, int chosen, int head)
+{
+	bool later_pass = false, cut = false;
+
+	if (chosen >= 0 && shows_bad(m, chosen))
+		fail_msg("a prefix with a bad file was published");
+	for (int i = head; i >= 0 && i != m->shown && i != chosen; i = m->states[i].previous) {
+		later_pass = later_pass || !shows_bad(m, i);
+		cut = cut || (m->states[i].previous >= 0 &&
+			      m->states[i].n_files < m->states[m->states[i].previous].n_files);
+	}
+	if (later_pass && !cut)
+		fail_msg("a longer prefix passes");
+}
+
+static void do_publish(struct connector *c, struct rng *r)
+{
+	struct model *m = &c->m;
+	AUTO(publish_result_release) struct publish_result result = {.checkpoints = 0};
+	const struct publish_request request = {
+		.judge = judge,
+		.ctx = c,
+		.prefix = rng_below(r, 2) == 0,
+		.force = rng_below(r, 6) == 0 ? "because" : NULL,
+	};
+	int head = m->head, shown = m->shown;
+	bool bad = shows_bad(m, head);
+	bool by_hand = !hand_is_accepted(m, head);
+	struct err why = ERR_INIT;
+	enum status st;
+
+	c->overtaken = false;
+	st = publish(&c->h.line, &request, &result, &why);
+	c->meanwhile = false;
+	if (shown == head) {
+		assert_int_equal(st, ST_EMPTY);
+		return;
+	}
+	if (by_hand || (bad && !request.force && !request.prefix)) {
+		if (st != ST_HELD)
+			fail_msg("not held: %s: %s", status_name(st), why.text);
+		return;
+	}
+	if (c->overtaken) {
+		if (st != ST_CONFLICT && st != ST_HELD)
+			fail_msg("it was overtaken, and not noticed: %s: %s", status_name(st),
+				 why.text);
+		assert_true(lake_id_is_none(&result.checkpoint));
+		return;
+	}
+	if (!bad || request.force) {
+		if (st != ST_OK)
+			fail_msg("publish: %s: %s", status_name(st), why.text);
+		m->shown = head;
+		m->by_hand = false;
+		return;
+	}
+	if (st != ST_HELD)
+		fail_msg("prefix: %s: %s", status_name(st), why.text);
+	if (!lake_id_is_none(&result.checkpoint)) {
+		int chosen = find_state(m, &result.checkpoint);
+
+		expect_prefix(m, chosen, head);
+		m->shown = chosen;
+		m->by_hand = false;
+	} else if (!m->by_hand) {
+		expect_prefix(m, -1, head);
+	}
+}
+
+/* Somebody takes a file off the target. */
+static void do_by_hand(struct connector *c, struct rng *r)
+{
+	struct model *m = &c->m;
+	AUTO(lake_txn_freep) struct lake_txn *txn = NULL;
+	struct lake_id head = head_of(c->h.lake, c->h.line.target), made;
+	AUTO(freep) char *path = NULL;
+
+	if (m->by_hand || m->shown < 0 || m->states[m->shown].n_files == 0)
+		return;
+	m->gone = m->states[m->shown].files[rng_below(r, (uint64_t)m->states[m->shown].n_files)];
+	m->by_hand = true;
+	path = xasprintf("%s/t/partition=0/t+0+%" PRId64, c->h.line.path_prefix, m->gone.from);
+	MUST(lake_txn_begin(c->h.lake, &head, &txn, &err));
+	MUST(lake_txn_remove(txn, path, &err));
+	MUST(lake_txn_commit(txn, c->h.line.target, &head, "by hand", &made, &err));
+}
+
+static void add_cut(struct model *m, struct state *s, const struct lake_id *id)
+{
+	s->id = *id;
+	s->rollback = true;
+	s->undo_head = m->head;
+	s->undo_shown = m->shown;
+	m->head = m->n - 1;
+}
+
+static void do_accept(struct connector *c)
+{
+	struct model *m = &c->m;
+	struct cut_plan plan;
+	struct lake_id made;
+	struct state *s;
+
+	if (!m->by_hand) {
+		MUST_BE(ST_EMPTY, cut_plan_accept(&c->h.line, &plan, &err));
+		return;
+	}
+	MUST(cut_plan_accept(&c->h.line, &plan, &err));
+	MUST(cut_apply(&c->h.line, &plan, &made, &err));
+	cut_plan_release(&plan);
+	s = add_state(m, m->head);
+	remove_file(s, &m->gone);
+	add_cut(m, s, &made);
+}
+
+static void do_drop(struct connector *c, struct rng *r)
+{
+	struct model *m = &c->m;
+	char from_hex[LAKE_ID_HEX_BYTES], to_hex[LAKE_ID_HEX_BYTES];
+	int line[STATES_MAX], n = 0, from, to;
+	struct cut_plan plan;
+	struct lake_id made;
+	struct state *s, gone;
+	struct err why = ERR_INIT;
+	enum status st;
+
+	for (int i = m->head; m->states[i].previous >= 0; i = m->states[i].previous)
+		line[n++] = i;
+	if (n == 0)
+		return;
+	to = line[rng_below(r, (uint64_t)n)];
+	from = to;
+	while (rng_below(r, 2) && m->states[m->states[from].previous].previous >= 0)
+		from = m->states[from].previous;
+	lake_id_hex(&m->states[from].id, from_hex);
+	lake_id_hex(&m->states[to].id, to_hex);
+	st = cut_plan_drop(&c->h.line, from_hex, to_hex, &plan, &why);
+	gone = m->states[to];
+	for (int i = 0; i < m->states[m->states[from].previous].n_files; i++)
+		remove_file(&gone, &m->states[m->states[from].previous].files[i]);
+	for (int i = gone.n_files - 1; i >= 0; i--)
+		if (!has_file(&m->states[m->head], &gone.files[i]))
+			remove_file(&gone, &gone.files[i]);
+	if (gone.n_files == 0) {
+		assert_int_equal(st, ST_EMPTY);
+		return;
+	}
+	if (st != ST_OK)
+		fail_msg("drop: %s: %s", status_name(st), why.text);
+	assert_int_equal(plan.n_remove, gone.n_files);
+	MUST(cut_apply(&c->h.line, &plan, &made, &err));
+	cut_plan_release(&plan);
+	s = add_state(m, m->head);
+	for (int i = 0; i < gone.n_files; i++)
+		remove_file(s, &gone.files[i]);
+	add_cut(m, s, &made);
 }
 
 /* The rollback that an undo undoes; -1: there is none. */
@@ -171,6 +427,7 @@ static void do_rollback(struct connector *c, struct rng *r)
 {
 	struct model *m = &c->m;
 	bool undo = rng_below(r, 3) == 0;
+	bool target_only = !undo && rng_below(r, 4) == 0;
 	int rollback = model_undo(m);
 	int to = undo ? rollback : (int)rng_below(r, (uint64_t)m->n), show;
 	char hex[LAKE_ID_HEX_BYTES];
@@ -179,6 +436,7 @@ static void do_rollback(struct connector *c, struct rng *r)
 		.to = &name,
 		.n_to = !undo,
 		.undo = undo,
+		.target_only = target_only,
 		.mode = rng_below(r, 2) ? ROLLBACK_REVERT : ROLLBACK_RESET,
 		.ask = history_ask,
 	};
@@ -201,6 +459,12 @@ static void do_rollback(struct connector *c, struct rng *r)
 		fail_msg("plan: %s: %s", status_name(st), why.text);
 	MUST(rollback_apply(&c->h.line, &plan, &result, &err));
 	rollback_plan_release(&plan);
+	m->by_hand = false;
+	if (target_only) {
+		assert_true(lake_id_equal(&result.ingest, &m->states[m->head].id));
+		m->shown = show;
+		return;
+	}
 	s = add_state(m, to);
 	s->id = result.ingest;
 	s->rollback = true;
@@ -224,18 +488,28 @@ static void run(struct lake *lake, uint64_t seed)
 		c[i].h.line.path_prefix = prefixes[i];
 		c[i].h.line.target = c[0].h.target;
 		c[i].m = (struct model){.n = 1, .shown = -1};
+		c[i].other = &c[!i];
+		c[i].rng = &r;
 		c[i].m.states[0] = (struct state){.id = c[i].h.ingest.head.id, .previous = -1};
 	}
 	for (int i = 0; i < OPERATIONS; i++) {
 		struct connector *one = &c[rng_below(&r, 3) == 0];
-		uint64_t what = rng_below(&r, 10);
+		uint64_t what = rng_below(&r, 14);
 
-		if (what < 4)
+		one->other->meanwhile = false;
+		one->meanwhile = rng_below(&r, 4) == 0;
+		if (what < 5)
 			do_checkpoint(one, &r);
-		else if (what < 7)
-			do_publish(one);
-		else
+		else if (what < 9)
+			do_publish(one, &r);
+		else if (what < 12)
 			do_rollback(one, &r);
+		else if (what == 12)
+			do_drop(one, &r);
+		else if (rng_below(&r, 2))
+			do_by_hand(one, &r);
+		else
+			do_accept(one);
 		check_all(lake, c);
 	}
 	for (int i = 0; i < CONNECTORS; i++) {
