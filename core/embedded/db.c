@@ -79,8 +79,14 @@ static rocksdb_options_t *options_new(bool create, enum db_recovery recovery)
 	rocksdb_cache_destroy(cache); /* the table options hold a share */
 	rocksdb_block_based_options_set_filter_policy(
 		table, rocksdb_filterpolicy_create_ribbon(FILTER_BITS_PER_KEY));
-	/* So that a large lake's filters count against the cache's bound. */
+	/* So that a large lake's filters and indexes count against the cache's bound;
+	 * in pieces, because a table's whole index, a megabyte and more, is larger
+	 * than what one of the cache's shards may hold: each read would read it anew. */
 	rocksdb_block_based_options_set_cache_index_and_filter_blocks(table, 1);
+	rocksdb_block_based_options_set_index_type(
+		table, rocksdb_block_based_table_index_type_two_level_index_search);
+	rocksdb_block_based_options_set_partition_filters(table, 1);
+	rocksdb_block_based_options_set_pin_top_level_index_and_filter(table, 1);
 	rocksdb_options_set_block_based_table_factory(o, table);
 	rocksdb_block_based_options_destroy(table);
 

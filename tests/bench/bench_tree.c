@@ -605,8 +605,9 @@ int main(int argc, char **argv)
 	}
 	b.folder = argv[1];
 	b.bare = bare_open(b.folder);
-	for (uint32_t n = 10; n <= max; n *= 100)
+	for (uint32_t n = 10; n < max; n *= 100)
 		add_tree(&b, n);
+	add_tree(&b, (uint32_t)max);
 	measure_branches(&b);
 	measure_commits(&b);
 	measure_merges(&b);
