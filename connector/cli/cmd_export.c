@@ -1,13 +1,12 @@
 /* export: objects at a ref as plain files. */
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "connector/cli/command.h"
+#include "connector/worker/export_folder.h"
 #include "core/base/file.h"
 
 struct export
@@ -59,24 +58,15 @@ static enum status make_folder(struct export *x, const char *target, struct err 
 static enum status export_one(struct export *x, const char *path, struct err *err)
 {
 	AUTO(freep) char *target = xasprintf("%s/%s", x->dir, path + x->skip);
-	AUTO(lake_object_closep) struct lake_object *object = NULL;
-	AUTO(closep) int fd = -1;
+	uint64_t bytes = 0;
 	enum status st = make_folder(x, target, err);
 
 	if (st == ST_OK)
-		st = lake_object_open(x->lake, &x->id, path, &object, err);
+		st = export_object(x->lake, &x->id, path, target, 0666, &bytes, err);
 	if (st != ST_OK)
 		return st;
-	fd = open(target, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
-	if (fd < 0)
-		return err_errno(err, errno, "cannot create %s", target);
-	st = lake_object_copy(object, fd, err);
-	if (st != ST_OK) {
-		unlink(target); /* part of a file is none */
-		return err_wrap(err, st, "'%s'", path);
-	}
 	x->files++;
-	x->bytes += lake_object_size(object);
+	x->bytes += bytes;
 	return ST_OK;
 }
 

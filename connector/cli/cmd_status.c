@@ -16,6 +16,7 @@ struct standing {
 	json_t *hold; /* {"reason","since","checkpoint"}; NULL */
 	json_t *failure; /* {"status","reason","since"}; NULL */
 	json_t *gc; /* {"time","freed_bytes"} or {"time","failed"}; NULL */
+	json_t *export; /* {"failed","since"}; NULL */
 };
 
 static void standing_release(struct standing *s)
@@ -25,6 +26,7 @@ static void standing_release(struct standing *s)
 	json_decref(s->hold);
 	json_decref(s->failure);
 	json_decref(s->gc);
+	json_decref(s->export);
 }
 
 /* NULL where there is none. */
@@ -46,6 +48,7 @@ static enum status look(const struct stream *s, struct standing *out, struct err
 	out->hold = state_part(s, STATE_HOLD);
 	out->failure = state_part(s, STATE_FAILURE);
 	out->gc = state_part(s, STATE_GC);
+	out->export = state_part(s, STATE_EXPORT);
 	if (stream_call(s, "status", &out->live, NULL) != ST_OK)
 		out->live = NULL;
 	out->state = out->live      ? json_string_value(json_object_get(out->live, "state"))
@@ -70,12 +73,12 @@ static void print_json(const struct stream *s, const struct standing *x)
 	bool shown = x->started && !lake_id_is_none(&x->shown.checkpoint);
 
 	cli_json_line(json_pack(
-		"{s:s,s:s,s:s,s:o,s:s,s:o,s:o,s:o,s:O?,s:O?,s:O?}", "name", s->config.name, "state",
-		x->state, "branch", s->config.branch, "head",
+		"{s:s,s:s,s:s,s:o,s:s,s:o,s:o,s:o,s:O?,s:O?,s:O?,s:O?}", "name", s->config.name,
+		"state", x->state, "branch", s->config.branch, "head",
 		x->started ? cli_json_id(&x->head.id) : json_null(), "target", s->config.target,
 		"offsets", stream_json_offsets(&x->head.offsets), "lag", lag ? lag : json_object(),
 		"published", shown ? cli_json_id(&x->shown.checkpoint) : json_null(), "hold",
-		x->hold, "failure", x->failure, "gc", x->gc));
+		x->hold, "failure", x->failure, "gc", x->gc, "export", x->export));
 }
 
 static const char *text_at(const json_t *object, const char *key)
@@ -131,6 +134,9 @@ static void print_text(const struct stream *s, const struct standing *x)
 	if (x->hold)
 		printf("  held since %s: %s\n", text_at(x->hold, "since"),
 		       text_at(x->hold, "reason"));
+	if (x->export)
+		printf("  export failed since %s: %s\n", text_at(x->export, "since"),
+		       text_at(x->export, "failed"));
 	if (text_at(x->gc, "failed")[0])
 		printf("  gc failed %s: %s\n", text_at(x->gc, "time"), text_at(x->gc, "failed"));
 	else if (x->gc)

@@ -371,6 +371,7 @@ static enum status load(struct config *c, bool saved, struct err *err)
 	c->bootstrap = props_get(&c->props, "bootstrap.servers");
 	c->lake_url = prop_text(&connector_table, &c->props, "lake.url");
 	c->path_prefix = prop_text(&connector_table, &c->props, "path.prefix");
+	c->export_dir = props_get(&c->props, "publish.export");
 	st = name_check(c->name, err);
 	if (st == ST_OK && lake_path_check(c->path_prefix, err) != ST_OK)
 		st = err_wrap(err, ST_USAGE, "path.prefix=%s", c->path_prefix);

@@ -46,6 +46,7 @@ struct config {
 	int64_t publish_checkpoints, publish_interval_ms; /* 0: unset */
 	struct cron *publish_cron; /* NULL: unset */
 	bool publish_prefix; /* publish.on.hold */
+	const char *export_dir; /* NULL: unset */
 	struct gate_config *gates;
 	size_t n_gates;
 

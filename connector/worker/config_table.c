@@ -179,6 +179,9 @@ static const struct prop_def defs[] = {
 	 .choices = "wait|prefix",
 	 .doc = "where a gate refuses the newest checkpoint: `wait`, or publish the longest "
 		"`prefix` of checkpoints that passes all gates"},
+	{.name = "publish.export",
+	 .doc = "a folder, empty or absent at first, whose symbolic link `current` always shows "
+		"the target's newest state as plain files, for engines that read folders"},
 	{.name = "gates", .type = PROP_LIST, .doc = "names of gates that a publish must pass"},
 	{.name = "gates.", .prefix = true, .doc = "the properties of gate g: the table below"},
 	{.name = "errors.tolerance",

@@ -9,6 +9,7 @@
 
 #include "connector/history/state.h"
 #include "connector/worker/collector.h"
+#include "connector/worker/exporter.h"
 #include "connector/worker/progress.h"
 #include "connector/worker/publisher.h"
 #include "core/base/log.h"
@@ -34,6 +35,7 @@ struct connector {
 	struct registry *registry;
 	struct publisher_thread *publisher;
 	struct collector *collector;
+	struct exporter *exporter;
 	struct lake_meta commit_meta;
 	struct session *session; /* the run thread's own */
 	struct progress progress;
@@ -510,7 +512,9 @@ static enum status prepare(struct connector *c, struct err *err)
 		st = open_registry(c, err);
 	if (st != ST_OK)
 		return st;
-	st = lake_serve(lake, on_call, c, err);
+	st = exporter_start(c->config, lake, c->options.clock, c->options.stop, &c->exporter, err);
+	if (st == ST_OK)
+		st = lake_serve(lake, on_call, c, err);
 	if (st != ST_OK)
 		return st;
 	c->publisher = publisher_start(&publisher);
@@ -572,6 +576,7 @@ enum status connector_run(const struct connector_options *options, struct err *e
 		c.publisher, st == ST_OK && options->until_latest && !stopping(&c), &publish_err);
 	if (failed)
 		record_failure(&c, st, err->text);
+	exporter_stop(c.exporter, st == ST_OK);
 	if (st == ST_OK && published != ST_OK) {
 		*err = publish_err;
 		st = published;

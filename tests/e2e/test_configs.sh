@@ -27,6 +27,12 @@ rows() {
 	find "$dir/main" -name "$2" -print0 | sort -z | xargs -0 cat | wc -l
 }
 
+# the folder that follows the target, beside what export writes
+exported() {
+	run config/flights.properties 0 --set publish.export="$dir/plain" || return
+	rm -rf "$dir/main"
+	tidemark export main "$dir/main" >/dev/null && diff -r "$dir/main" "$dir/plain/current"
+}
 accepted() {
 	local got=0
 	tidemark --lake "$dir/none" status "$1" >"$dir/log" 2>&1 || got=$?
@@ -56,7 +62,7 @@ deadletters() { # the bad flights of the run before do not fit the schema
 for config in config/*.properties; do
 	if accepted "$config"; then ok "accepted $config"; else cat "$dir/log"; bad "accepted $config"; fi
 done
-for t in json avro raw gated deadletters; do
+for t in json exported avro raw gated deadletters; do
 	if "$t"; then ok "$t"; else cat "$dir/log"; bad "$t"; fi
 done
 [ "$failures" -eq 0 ]
