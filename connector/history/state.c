@@ -123,3 +123,46 @@ enum status state_connectors(struct lake *lake, char ***names_out, size_t *n_out
 	*n_out = n;
 	return ST_OK;
 }
+
+/* ---- properties ---- */
+
+static enum status each_one(struct lake *lake, const char *connector,
+			    enum status (*each)(void *ctx, const char *connector,
+						const json_t *properties, struct err *err),
+			    void *ctx, struct err *err)
+{
+	AUTO(buf_release) struct buf text = BUF_INIT;
+	json_t *properties;
+	enum status st = state_read(lake, connector, STATE_PROPERTIES, &text, err);
+
+	if (st != ST_OK)
+		return st;
+	properties = json_loads(buf_str(&text), 0, NULL);
+	st = json_is_object(properties)
+		     ? each(ctx, connector, properties, err)
+		     : err_set(err, ST_DAMAGED,
+			       "the properties of connector '%s' on %s are no JSON", connector,
+			       STATE_BRANCH);
+	json_decref(properties);
+	return st;
+}
+
+enum status state_each_properties(struct lake *lake, const char *except,
+				  enum status (*each)(void *ctx, const char *connector,
+						      const json_t *properties, struct err *err),
+				  void *ctx, struct err *err)
+{
+	char **names;
+	size_t n;
+	enum status st = state_connectors(lake, &names, &n, err);
+
+	if (st != ST_OK)
+		return st;
+	for (size_t i = 0; i < n; i++) {
+		if (st == ST_OK && (!except || strcmp(names[i], except) != 0))
+			st = each_one(lake, names[i], each, ctx, err);
+		free(names[i]);
+	}
+	free(names);
+	return st;
+}

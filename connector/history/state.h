@@ -4,6 +4,8 @@
 #ifndef TIDEMARK_HISTORY_STATE_H
 #define TIDEMARK_HISTORY_STATE_H
 
+#include <jansson.h>
+
 #include "core/lake.h"
 
 #define STATE_BRANCH "tidemark-state"
@@ -22,6 +24,14 @@ MUST_CHECK enum status state_read(struct lake *lake, const char *connector, cons
  * from which the state branch is made where it is missing. */
 MUST_CHECK enum status state_write(struct lake *lake, const char *target, const char *connector,
 				   const char *part, const char *json, struct err *err);
+/* Calls each() with the saved properties of every connector that the lake has seen,
+ * but for `except` (NULL: of all); its first status but ST_OK ends that and is returned. ST_DAMAGED
+ * where they are no JSON object. */
+MUST_CHECK enum status state_each_properties(struct lake *lake, const char *except,
+					     enum status (*each)(void *ctx, const char *connector,
+								 const json_t *properties,
+								 struct err *err),
+					     void *ctx, struct err *err);
 /* Names of all connectors that the lake has seen; the caller frees each. */
 MUST_CHECK enum status state_connectors(struct lake *lake, char ***names_out, size_t *n_out,
 					struct err *err);

@@ -33,9 +33,15 @@ static bool reads(struct lake *lake, const json_t *properties, const char *name,
 	return topic_states_find(&head.topics, topic) != NULL;
 }
 
-static enum status check_one(const struct config *c, struct lake *lake, const char *name,
-			     const json_t *other, struct err *err)
+struct neighbours {
+	const struct config *config;
+	struct lake *lake;
+};
+
+static enum status check_one(void *ctx, const char *name, const json_t *other, struct err *err)
 {
+	const struct neighbours *n = ctx;
+	const struct config *c = n->config;
 	AUTO(freep) char *standard = xasprintf("ingest-%s", name);
 	AUTO(freep)
 	char *published = config_published_branch(name, text_of(other, "lake.target", "main"));
@@ -55,7 +61,7 @@ static enum status check_one(const struct config *c, struct lake *lake, const ch
 	if (strcmp(text_of(other, "path.prefix", "topics"), c->path_prefix) != 0)
 		return ST_OK;
 	for (size_t i = 0; !c->topics_regex && i < c->topics.n; i++)
-		if (reads(lake, other, name, c->topics.items[i]))
+		if (reads(n->lake, other, name, c->topics.items[i]))
 			return err_set(
 				err, ST_USAGE,
 				"topics: %s/%s belongs to the connector %s of this lake; set "
@@ -67,25 +73,7 @@ static enum status check_one(const struct config *c, struct lake *lake, const ch
 enum status connector_check_neighbours(const struct config *config, struct lake *lake,
 				       struct err *err)
 {
-	char **names;
-	size_t n;
-	enum status st = state_connectors(lake, &names, &n, err);
+	struct neighbours n = {config, lake};
 
-	if (st != ST_OK)
-		return st;
-	for (size_t i = 0; i < n; i++) {
-		AUTO(buf_release) struct buf text = BUF_INIT;
-		json_t *other;
-
-		if (st == ST_OK && strcmp(names[i], config->name) != 0) {
-			st = state_read(lake, names[i], STATE_PROPERTIES, &text, err);
-			other = json_loads(buf_str(&text), 0, NULL);
-			if (st == ST_OK)
-				st = check_one(config, lake, names[i], other, err);
-			json_decref(other);
-		}
-		free(names[i]);
-	}
-	free(names);
-	return st;
+	return state_each_properties(lake, config->name, check_one, &n, err);
 }

@@ -33,6 +33,7 @@
 #include "tests/lib/gc_model.h"
 #include "tests/lib/lake_state.h"
 #include "tests/lib/tempdir.h"
+#include "tests/lib/virtual_clock.h"
 
 /* ---- system calls that fail ----
  *
@@ -199,30 +200,8 @@ int open(const char *path, int flags, ...)
 
 /* ---- the script ---- */
 
-static int64_t tick_wall(struct clock *c)
-{
-	static int64_t now = 1700000000000;
-
-	(void)c;
-	return now++;
-}
-
-static int64_t tick_mono(struct clock *c)
-{
-	(void)c;
-	return 0;
-}
-
-static void no_sleep(struct clock *c, int64_t ms)
-{
-	(void)c;
-	(void)ms;
-}
-
-static struct clock ticks = {.wall_ms = tick_wall, .mono_us = tick_mono, .sleep_ms = no_sleep};
-
 static const struct lake_options options = {
-	.access = LAKE_OWN, .create = true, .clock = &ticks, .committer = "script"};
+	.access = LAKE_OWN, .create = true, .clock = &clock_ticks, .committer = "script"};
 
 /* Steps return a status; the child stops at the first that fails. */
 struct script {
@@ -676,7 +655,7 @@ static void check_gc(const char *dir)
 	assert_int_equal(step_open(&s), ST_OK);
 	assert_int_equal(lake_gc(s.lake, &gc_options, &report, &s.err), ST_OK);
 	lake_close(s.lake);
-	gc_model_check(dir, &gc_options, tick_wall(NULL), &count);
+	gc_model_check(dir, &gc_options, clock_ticks.wall_ms(&clock_ticks), &count);
 }
 
 /* The kill points that a whole run passes, in order, with repeats. */

@@ -31,6 +31,7 @@
 #include "tests/lib/disk_model.h"
 #include "tests/lib/lake_state.h"
 #include "tests/lib/tempdir.h"
+#include "tests/lib/virtual_clock.h"
 
 #define STEPS 60
 #define STATE_HASHES (STEPS + 2)
@@ -261,30 +262,8 @@ int rmdir(const char *path)
 
 /* ---- the work ---- */
 
-static int64_t tick_wall(struct clock *c)
-{
-	static int64_t now = 1700000000000;
-
-	(void)c;
-	return now++;
-}
-
-static int64_t tick_mono(struct clock *c)
-{
-	(void)c;
-	return 0;
-}
-
-static void no_sleep(struct clock *c, int64_t ms)
-{
-	(void)c;
-	(void)ms;
-}
-
-static struct clock ticks = {.wall_ms = tick_wall, .mono_us = tick_mono, .sleep_ms = no_sleep};
-
 static const struct lake_options options = {
-	.access = LAKE_OWN, .create = true, .clock = &ticks, .committer = "work"};
+	.access = LAKE_OWN, .create = true, .clock = &clock_ticks, .committer = "work"};
 
 struct work {
 	const char *dir;

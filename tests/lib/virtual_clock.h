@@ -19,4 +19,9 @@ void virtual_clock_init(struct virtual_clock *c, int64_t wall_ms);
 void virtual_clock_advance(struct virtual_clock *c, int64_t ms);
 int64_t virtual_clock_ms(const struct virtual_clock *c);
 
+/* A clock of its own in each process, that goes on by a millisecond whenever
+ * somebody asks it: so that the same calls give the same times, and commits the
+ * same ids. Sleeping takes no time. One thread. */
+extern struct clock clock_ticks;
+
 #endif
