@@ -30,11 +30,11 @@ struct loser {
 	const char *policy, *reason;
 };
 
-static const char *lose(void *ctx, const struct file_place *place, int64_t from, int64_t to)
+static const char *lose(void *ctx, const struct file_name *name, int64_t from, int64_t to)
 {
 	struct loser *l = ctx;
 
-	losses_add(&l->plan->lost, place->topic, place->partition, from, to + 1, l->policy,
+	losses_add(&l->plan->lost, name->topic, name->partition, from, to + 1, l->policy,
 		   l->reason);
 	return NULL;
 }
@@ -44,7 +44,7 @@ static enum status lose_rows(const struct line *line, struct loser *l, const str
 			     const char *path, struct err *err)
 {
 	AUTO(lake_entry_release) struct lake_entry entry = {.path = NULL};
-	struct file_place place;
+	struct file_name name;
 	const char *offsets, *why;
 	uint64_t rows = 0;
 	enum status st = lake_stat(line->lake, commit, path, &entry, err);
@@ -52,9 +52,9 @@ static enum status lose_rows(const struct line *line, struct loser *l, const str
 	if (st != ST_OK)
 		return st == ST_NOT_FOUND ? ST_OK : st;
 	offsets = lake_meta_get(&entry.meta, "tidemark.offsets");
-	if (!offsets || !file_place_parse(path, &place))
+	if (!offsets || !file_name_parse(path, &name))
 		return ST_OK;
-	why = file_runs_read(offsets, &place, &rows, lose, l);
+	why = file_runs_read(offsets, &name, &rows, lose, l);
 	if (why)
 		return err_set(err, ST_DAMAGED, "%s: %s", path, why);
 	l->plan->records += rows;

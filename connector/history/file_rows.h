@@ -3,22 +3,13 @@
 #ifndef TIDEMARK_HISTORY_FILE_ROWS_H
 #define TIDEMARK_HISTORY_FILE_ROWS_H
 
-#include "core/base/base.h"
+#include "connector/writer/file_name.h"
 
-struct file_place {
-	char topic[256];
-	int32_t partition;
-	int64_t first;
-	uint32_t generation;
-};
-
-/* <anything>/<topic>+<partition>+<first>[+g<n>].<ext>; false: no such name. */
-MUST_CHECK bool file_place_parse(const char *path, struct file_place *out);
 /* Calls add for each run of offsets, both ends included, in order; its first reason
  * ends it. NULL and the number of rows, or what is wrong with the text. */
-MUST_CHECK const char *file_runs_read(const char *text, const struct file_place *place,
+MUST_CHECK const char *file_runs_read(const char *text, const struct file_name *name,
 				      uint64_t *rows,
-				      const char *(*add)(void *ctx, const struct file_place *place,
+				      const char *(*add)(void *ctx, const struct file_name *name,
 							 int64_t from, int64_t to),
 				      void *ctx);
 

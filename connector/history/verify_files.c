@@ -50,10 +50,10 @@ enum status checkpoint_account_read(struct lake *lake, const struct lake_id *id,
 
 /* ---- what a checkpoint adds ---- */
 
-static const char *in_range(void *ctx, const struct file_place *place, int64_t from, int64_t to)
+static const char *in_range(void *ctx, const struct file_name *name, int64_t from, int64_t to)
 {
 	const struct checkpoint_account *a = ctx;
-	const struct range *range = ranges_find(&a->ranges, place->topic, place->partition);
+	const struct range *range = ranges_find(&a->ranges, name->topic, name->partition);
 
 	return range && from >= range->from && to < range->to
 		       ? NULL
@@ -72,13 +72,13 @@ static const char *check_file(const struct lake_entry *entry, struct checkpoint_
 	const char *offsets = lake_meta_get(&entry->meta, "tidemark.offsets");
 	const char *records = lake_meta_get(&entry->meta, "tidemark.records");
 	bool dead = strncmp(entry->path, DEADLETTERS, strlen(DEADLETTERS)) == 0;
-	struct file_place place;
+	struct file_name name;
 	const char *why;
 	uint64_t rows = 0;
 
-	if (!offsets || !file_place_parse(entry->path, &place))
+	if (!offsets || !file_name_parse(entry->path, &name))
 		return "it is no file of records";
-	why = file_runs_read(offsets, &place, &rows, in_range, a);
+	why = file_runs_read(offsets, &name, &rows, in_range, a);
 	if (why)
 		return why;
 	if (records && strtoull(records, NULL, 10) != rows)
@@ -87,14 +87,14 @@ static const char *check_file(const struct lake_entry *entry, struct checkpoint_
 	return NULL;
 }
 
-static const char *in_losses(void *ctx, const struct file_place *place, int64_t from, int64_t to)
+static const char *in_losses(void *ctx, const struct file_name *name, int64_t from, int64_t to)
 {
 	const struct checkpoint_account *a = ctx;
 
 	for (size_t i = 0; i < a->lost.n; i++) {
 		const struct loss *l = &a->lost.items[i];
 
-		if (l->partition == place->partition && strcmp(l->topic, place->topic) == 0 &&
+		if (l->partition == name->partition && strcmp(l->topic, name->topic) == 0 &&
 		    from >= l->from && to < l->to)
 			return NULL;
 	}
@@ -107,15 +107,15 @@ static const char *check_cut(struct lake *lake, const struct checkpoint *old, co
 {
 	AUTO(lake_entry_release) struct lake_entry entry = {.path = NULL};
 	const char *offsets;
-	struct file_place place;
+	struct file_name name;
 	uint64_t rows;
 
 	if (lake_stat(lake, &old->id, path, &entry, NULL) != ST_OK)
 		return NULL; /* it was added by hand */
 	offsets = lake_meta_get(&entry.meta, "tidemark.offsets");
-	if (!offsets || !file_place_parse(path, &place))
+	if (!offsets || !file_name_parse(path, &name))
 		return NULL;
-	return file_runs_read(offsets, &place, &rows, in_losses, a);
+	return file_runs_read(offsets, &name, &rows, in_losses, a);
 }
 
 static bool say(char *why, size_t why_bytes, const char *path, const char *text)
@@ -189,13 +189,13 @@ static void spans_release(struct spans *s)
 	free(s->items);
 }
 
-static const char *add_span(void *ctx, const struct file_place *place, int64_t from, int64_t to)
+static const char *add_span(void *ctx, const struct file_name *name, int64_t from, int64_t to)
 {
 	struct spans *s = ctx;
 
 	GROW(s->items, s->n, s->cap);
 	s->items[s->n++] =
-		(struct span){xstrdup(place->topic), place->generation, place->partition, from, to};
+		(struct span){xstrdup(name->topic), name->generation, name->partition, from, to};
 	return NULL;
 }
 
@@ -239,11 +239,11 @@ bool verify_head_files(struct lake *lake, const struct lake_id *head, char *why,
 	while (st == ST_OK && (st = lake_list_next(list, &entry, &err)) == ST_OK) {
 		const char *offsets = lake_meta_get(&entry.meta, "tidemark.offsets");
 		const char *text = NULL;
-		struct file_place place;
+		struct file_name name;
 		uint64_t rows;
 
-		if (offsets && !is_document(entry.path) && file_place_parse(entry.path, &place))
-			text = file_runs_read(offsets, &place, &rows, add_span, &spans);
+		if (offsets && !is_document(entry.path) && file_name_parse(entry.path, &name))
+			text = file_runs_read(offsets, &name, &rows, add_span, &spans);
 		if (text)
 			say(why, why_bytes, entry.path, text);
 		lake_entry_release(&entry);
