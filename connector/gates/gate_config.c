@@ -1,10 +1,11 @@
 /* Gates as they are configured: one table of properties; each gate takes those
  * of its type. */
-#include <assert.h>
 #include <math.h>
+#include <regex.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "connector/gates/avro_fields.h"
 #include "connector/gates/gates.h"
 
 #define BIG (1LL << 50)
@@ -12,84 +13,134 @@
 #define PREFIX "gates.<g>."
 
 static const char *const type_names[GATE_TYPES] = {
-	[GATE_ROW_COUNT] = "row_count",
-	[GATE_OFFSETS] = "offsets",
-	[GATE_FILE_SIZE] = "file_size",
+	[GATE_ROW_COUNT] = "row_count", [GATE_NULLS] = "nulls",
+	[GATE_UNIQUE] = "unique",       [GATE_RANGE] = "range",
+	[GATE_PATTERN] = "pattern",     [GATE_FRESHNESS] = "freshness",
+	[GATE_OFFSETS] = "offsets",     [GATE_FILE_SIZE] = "file_size",
 	[GATE_COMMAND] = "command",
 };
 
 #define OF(type) (1U << GATE_##type)
 #define ANY (~0U)
+#define OF_FIELDS (OF(NULLS) | OF(UNIQUE) | OF(RANGE) | OF(PATTERN))
 
-static const unsigned monotone_types = OF(OFFSETS) | OF(FILE_SIZE);
+static const unsigned monotone_types =
+	OF(NULLS) | OF(RANGE) | OF(PATTERN) | OF(OFFSETS) | OF(FILE_SIZE);
 
-/* Which types take a row of gate_table. */
-static const unsigned takers[] = {
-	ANY,
-	ANY,
-	ANY,
-	ANY,
-	ANY,
-	OF(ROW_COUNT) | OF(FILE_SIZE),
-	OF(ROW_COUNT) | OF(FILE_SIZE),
-	OF(ROW_COUNT),
-	OF(ROW_COUNT),
-	OF(OFFSETS),
-	OF(COMMAND),
-	OF(COMMAND),
+enum row {
+	ROW_TYPE,
+	ROW_TIMEOUT,
+	ROW_PATHS,
+	ROW_SCOPE,
+	ROW_MONOTONE,
+	ROW_FIELD,
+	ROW_OPTIONAL,
+	ROW_MIN,
+	ROW_MAX,
+	ROW_PATTERN,
+	ROW_MAX_AGE,
+	ROW_MAX_CHANGE,
+	ROW_PUBLISHES,
+	ROW_MAX_MISSING,
+	ROW_COMMAND,
+	ROW_FILES,
+	ROWS,
 };
 
-static const struct prop_def defs[] = {
-	{.name = PREFIX "type",
-	 .type = PROP_CHOICE,
-	 .required = true,
-	 .choices = "row_count|offsets|file_size|command",
-	 .doc = "what the gate asks: docs/gates.md"},
-	{.name = PREFIX "timeout.ms",
-	 .type = PROP_MS,
-	 .def = "600000",
-	 .min = 1,
-	 .max = MS_MAX,
-	 .doc = "a gate without a verdict by then refuses"},
-	{.name = PREFIX "paths",
-	 .type = PROP_LIST,
-	 .doc = "files to look at: beginnings of paths, or globs; unset: all data of the "
-		"connector"},
-	{.name = PREFIX "scope",
-	 .type = PROP_CHOICE,
-	 .def = "added",
-	 .choices = "added|all",
-	 .doc = "what the publish adds, or all that the target would hold"},
-	{.name = PREFIX "monotone",
-	 .type = PROP_BOOL,
-	 .doc = "what it refuses it also refuses with later checkpoints on top; unset: as "
-		"docs/gates.md says of the type"},
-	{.name = PREFIX "min",
-	 .doc = "`row_count`: fewest rows; `file_size`: fewest bytes of a file"},
-	{.name = PREFIX "max", .doc = "`row_count`: most rows; `file_size`: most bytes of a file"},
-	{.name = PREFIX "max.change",
-	 .doc = "`row_count`: how far the rows added may be from the median of the last publishes: "
-		"a share of it (`0.5`, `50%`)"},
-	{.name = PREFIX "max.change.publishes",
-	 .type = PROP_INT,
-	 .def = "10",
-	 .min = 1,
-	 .max = 1000,
-	 .doc = "`row_count`: of how many publishes"},
-	{.name = PREFIX "max.missing",
-	 .type = PROP_INT,
-	 .def = "0",
-	 .max = BIG,
-	 .doc = "`offsets`: how many may be missing that no policy left out; markers of "
-		"transactions and what was compacted away are missing too"},
-	{.name = PREFIX "command", .doc = "`command`: run by `/bin/sh -c`"},
-	{.name = PREFIX "files",
-	 .type = PROP_BOOL,
-	 .def = "false",
-	 .doc = "`command`: put the files into a folder, `TIDEMARK_FILES`"},
+/* Which types take a row. */
+static const unsigned takers[ROWS] = {
+	[ROW_TYPE] = ANY,
+	[ROW_TIMEOUT] = ANY,
+	[ROW_PATHS] = ANY,
+	[ROW_SCOPE] = ANY,
+	[ROW_MONOTONE] = ANY,
+	[ROW_FIELD] = OF_FIELDS | OF(FRESHNESS),
+	[ROW_OPTIONAL] = (OF_FIELDS & ~OF(NULLS)) | OF(FRESHNESS),
+	[ROW_MIN] = OF(ROW_COUNT) | OF(RANGE) | OF(FILE_SIZE),
+	[ROW_MAX] = OF(ROW_COUNT) | OF_FIELDS | OF(FILE_SIZE),
+	[ROW_PATTERN] = OF(PATTERN),
+	[ROW_MAX_AGE] = OF(FRESHNESS),
+	[ROW_MAX_CHANGE] = OF(ROW_COUNT),
+	[ROW_PUBLISHES] = OF(ROW_COUNT),
+	[ROW_MAX_MISSING] = OF(OFFSETS),
+	[ROW_COMMAND] = OF(COMMAND),
+	[ROW_FILES] = OF(COMMAND),
 };
 
-static_assert(ARRAY_SIZE(takers) == ARRAY_SIZE(defs), "one row a property");
+static const struct prop_def defs[ROWS] = {
+	[ROW_TYPE] = {.name = PREFIX "type",
+		      .type = PROP_CHOICE,
+		      .required = true,
+		      .choices = "row_count|nulls|unique|range|pattern|freshness|offsets|file_size|"
+				 "command",
+		      .doc = "what the gate asks: docs/gates.md"},
+	[ROW_TIMEOUT] = {.name = PREFIX "timeout.ms",
+			 .type = PROP_MS,
+			 .def = "600000",
+			 .min = 1,
+			 .max = MS_MAX,
+			 .doc = "a gate without a verdict by then refuses"},
+	[ROW_PATHS] = {.name = PREFIX "paths",
+		       .type = PROP_LIST,
+		       .doc = "files to look at: beginnings of paths, or globs; unset: all data of "
+			      "the connector"},
+	[ROW_SCOPE] = {.name = PREFIX "scope",
+		       .type = PROP_CHOICE,
+		       .def = "added",
+		       .choices = "added|all",
+		       .doc = "what the publish adds, or all that the target would hold"},
+	[ROW_MONOTONE] = {.name = PREFIX "monotone",
+			  .type = PROP_BOOL,
+			  .doc = "what it refuses it also refuses with later checkpoints on top; "
+				 "unset: as docs/gates.md says of the type"},
+	[ROW_FIELD] =
+		{.name = PREFIX "field",
+		 .doc = "`nulls`, `unique`, `range`, `pattern`, `freshness`: the field, with "
+			"dots into records (`customer.address.zip`); `freshness` without: the "
+			"records' timestamps"},
+	[ROW_OPTIONAL] =
+		{.name = PREFIX "optional",
+		 .type = PROP_BOOL,
+		 .def = "false",
+		 .doc = "`unique`, `range`, `pattern`, `freshness`: files without the field "
+			"are fine"},
+	[ROW_MIN] = {.name = PREFIX "min",
+		     .doc = "`row_count`: fewest rows; `range`: least value, a number or a time; "
+			    "`file_size`: fewest bytes of a file"},
+	[ROW_MAX] = {.name = PREFIX "max",
+		     .doc = "`row_count`: most rows; `range`: greatest value; `nulls`, `unique`, "
+			    "`pattern`: most rows that may fail, a number (0) or a share (`1%`); "
+			    "`file_size`: most bytes of a file"},
+	[ROW_PATTERN] = {.name = PREFIX "pattern",
+			 .doc = "`pattern`: a POSIX extended regular expression that a whole value "
+				"matches"},
+	[ROW_MAX_AGE] = {.name = PREFIX "max.age.ms",
+			 .type = PROP_MS,
+			 .min = 1,
+			 .max = 100 * MS_MAX,
+			 .doc = "`freshness`: greatest age of the newest"},
+	[ROW_MAX_CHANGE] = {.name = PREFIX "max.change",
+			    .doc = "`row_count`: how far the rows added may be from the median of "
+				   "the last publishes: a share of it (`0.5`, `50%`)"},
+	[ROW_PUBLISHES] = {.name = PREFIX "max.change.publishes",
+			   .type = PROP_INT,
+			   .def = "10",
+			   .min = 1,
+			   .max = 1000,
+			   .doc = "`row_count`: of how many publishes"},
+	[ROW_MAX_MISSING] = {.name = PREFIX "max.missing",
+			     .type = PROP_INT,
+			     .def = "0",
+			     .max = BIG,
+			     .doc = "`offsets`: how many may be missing that no policy left out; "
+				    "markers of transactions and what was compacted away are "
+				    "missing too"},
+	[ROW_COMMAND] = {.name = PREFIX "command", .doc = "`command`: run by `/bin/sh -c`"},
+	[ROW_FILES] = {.name = PREFIX "files",
+		       .type = PROP_BOOL,
+		       .def = "false",
+		       .doc = "`command`: put the files into a folder, `TIDEMARK_FILES`"},
+};
 
 const struct prop_table gate_table = {.defs = defs, .n = ARRAY_SIZE(defs)};
 
@@ -98,6 +149,10 @@ void gates_config_free(struct gate_config *gates, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		free(gates[i].name);
 		text_list_release(&gates[i].paths);
+		free(gates[i].field);
+		free(gates[i].low);
+		free(gates[i].high);
+		free(gates[i].pattern);
 		free(gates[i].command);
 	}
 	free(gates);
@@ -310,6 +365,100 @@ static enum status file_size_of(const struct reading *r, struct gate_config *g, 
 	return st;
 }
 
+/* "3", or "1%": rows that may fail; 0 where unset. */
+static enum status tolerance_of(const struct reading *r, struct gate_config *g, struct err *err)
+{
+	const char *text = text_of(r, "max");
+	struct gate_tolerance *t = &g->tolerance;
+
+	if (!text)
+		return ST_OK;
+	t->share = *text && text[strlen(text) - 1] == '%';
+	if (!share_parse(text, &t->most) || (!t->share && t->most != floor(t->most)))
+		return wrong(r, "max", "give a number of rows, or a share of them: 1%", err);
+	return ST_OK;
+}
+
+static enum status field_of(const struct reading *r, struct gate_config *g, struct err *err)
+{
+	AUTO(schema_freep) struct schema *schema = NULL;
+	AUTO(freep) char *lack = NULL;
+	const char *field = text_of(r, "field");
+	const char *optional = text_of(r, "optional");
+	size_t len = field ? strlen(field) : 0;
+
+	if (!len || field[0] == '.' || field[len - 1] == '.' || strstr(field, ".."))
+		return wrong(r, "field", "name a field, with dots into records", err);
+	if (!r->around->fields)
+		return wrong(r, "field",
+			     "records of format or value.converter bytes or string have no fields; "
+			     "remove the gate",
+			     err);
+	g->field = xstrdup(field);
+	g->optional = optional && strcasecmp(optional, "true") == 0;
+	if (!r->around->schema ||
+	    schema_parse(r->around->schema, strlen(r->around->schema), &schema, NULL) != ST_OK)
+		return ST_OK;
+	lack = avro_field_lack(schema, field);
+	if (lack && !g->optional)
+		return err_set(err, ST_USAGE, "gates.%s.field=%s: look at the schema file: %s",
+			       r->name, field, lack);
+	return ST_OK;
+}
+
+static enum status range_of(const struct reading *r, struct gate_config *g, struct err *err)
+{
+	static const char remedy[] = "give a number, or a time: 2026-01-31T12:00:00Z";
+	const char *low = text_of(r, "min"), *high = text_of(r, "max");
+	struct bound min = {.set = false}, max = {.set = false};
+
+	if (!low && !high)
+		return err_set(err, ST_USAGE, "gates.%s.min and .max are not set: give one of them",
+			       r->name);
+	if (low && !bound_parse(low, &min))
+		return wrong(r, "min", remedy, err);
+	if (high && !bound_parse(high, &max))
+		return wrong(r, "max", remedy, err);
+	if (low && high && min.is_time != max.is_time)
+		return wrong(r, "min", "max is of another kind; give two numbers or two times",
+			     err);
+	if (low && high && (min.is_time ? min.us > max.us : min.exact > max.exact))
+		return wrong(r, "min", "it is above max; give a smaller one", err);
+	g->low = low ? xstrdup(low) : NULL;
+	g->high = high ? xstrdup(high) : NULL;
+	return field_of(r, g, err);
+}
+
+static enum status pattern_of(const struct reading *r, struct gate_config *g, struct err *err)
+{
+	const char *text = text_of(r, "pattern");
+	enum status st = tolerance_of(r, g, err);
+	regex_t pattern;
+
+	if (st != ST_OK)
+		return st;
+	if (!text || !*text || regcomp(&pattern, text, REG_EXTENDED | REG_NOSUB) != 0)
+		return wrong(r, "pattern", "give a POSIX extended regular expression", err);
+	regfree(&pattern);
+	g->pattern = xstrdup(text);
+	return field_of(r, g, err);
+}
+
+static enum status freshness_of(const struct reading *r, struct gate_config *g, struct err *err)
+{
+	g->max_age_ms = number_of(r, "max.age.ms");
+	if (!g->max_age_ms)
+		return wrong(r, "max.age.ms", "give milliseconds", err);
+	if (text_of(r, "field"))
+		return field_of(r, g, err);
+	if (g->paths.n)
+		return wrong(r, "paths",
+			     "timestamps are known of whole checkpoints; name a field, or remove "
+			     "paths",
+			     err);
+	return ST_OK;
+}
+
 static enum status command_of(const struct reading *r, struct gate_config *g, struct err *err)
 {
 	const char *command = text_of(r, "command");
@@ -337,6 +486,21 @@ static enum status values_of(const struct reading *r, struct gate_config *g, str
 	case GATE_ROW_COUNT:
 		st = row_count_of(r, g, err);
 		break;
+	case GATE_NULLS:
+	case GATE_UNIQUE:
+		st = tolerance_of(r, g, err);
+		if (st == ST_OK)
+			st = field_of(r, g, err);
+		break;
+	case GATE_RANGE:
+		st = range_of(r, g, err);
+		break;
+	case GATE_PATTERN:
+		st = pattern_of(r, g, err);
+		break;
+	case GATE_FRESHNESS:
+		st = freshness_of(r, g, err);
+		break;
 	case GATE_OFFSETS:
 		g->max_missing = (uint64_t)number_of(r, "max.missing");
 		break;
@@ -349,8 +513,9 @@ static enum status values_of(const struct reading *r, struct gate_config *g, str
 	case GATE_TYPES:
 		break;
 	}
-	g->monotone = monotone ? strcasecmp(monotone, "true") == 0
-			       : !g->all && (monotone_types & 1U << g->type) != 0;
+	g->monotone =
+		monotone ? strcasecmp(monotone, "true") == 0
+			 : !g->all && !g->tolerance.share && (monotone_types & 1U << g->type) != 0;
 	return st;
 }
 

@@ -21,6 +21,15 @@ MUST_CHECK enum status gate_time(const struct gate_run *run, struct err *err);
 MUST_CHECK enum status gate_run_row_count(struct gate_run *run, struct err *err);
 MUST_CHECK enum status gate_run_offsets(struct gate_run *run, struct err *err);
 MUST_CHECK enum status gate_run_file_size(struct gate_run *run, struct err *err);
+MUST_CHECK enum status gate_run_freshness(struct gate_run *run, struct err *err);
 MUST_CHECK enum status gate_run_command(struct gate_run *run, struct err *err);
+
+/* Is the newest record too old? */
+void gate_judge_age(struct gate_run *run, int64_t newest_ms, enum status *st, struct err *err);
+
+/* Does this gate read records? Those that do share one pass. */
+bool gate_reads_records(const struct gate_config *gate);
+/* All of them, n > 0; a status and an error for each. */
+void gates_scan(struct gate_run *const *runs, size_t n, enum status *statuses, struct err *errs);
 
 #endif

@@ -18,10 +18,10 @@
 
 typedef enum status (*gate_kind)(struct gate_run *run, struct err *err);
 
+/* Those that are not here only read records. */
 static const gate_kind kinds[GATE_TYPES] = {
-	[GATE_ROW_COUNT] = gate_run_row_count,
-	[GATE_OFFSETS] = gate_run_offsets,
-	[GATE_FILE_SIZE] = gate_run_file_size,
+	[GATE_ROW_COUNT] = gate_run_row_count, [GATE_OFFSETS] = gate_run_offsets,
+	[GATE_FILE_SIZE] = gate_run_file_size, [GATE_FRESHNESS] = gate_run_freshness,
 	[GATE_COMMAND] = gate_run_command,
 };
 
@@ -106,9 +106,16 @@ void gate_results_json(const struct gate_results *r, struct buf *out)
 
 /* ---- running ---- */
 
-struct job {
-	const struct gate_config *gate;
+/* A gate that is run, with where its result goes. */
+struct entry {
+	struct gate_run run;
 	struct gate_result *result;
+};
+
+/* What one thread does in one go: one gate, or all that share a pass. */
+struct job {
+	struct entry **entries;
+	size_t n;
 };
 
 struct runner {
@@ -118,22 +125,48 @@ struct runner {
 	atomic_size_t next;
 };
 
-static void run_job(const struct runner *r, const struct job *job)
+bool gate_reads_records(const struct gate_config *gate)
 {
-	struct clock *clock = r->subject->clock;
-	int64_t now = clock->mono_us(clock);
-	struct gate_run run = {
-		.gate = job->gate,
-		.subject = r->subject,
-		.end_us = now + job->gate->timeout_ms * 1000,
-	};
-	struct err err = ERR_INIT;
-	enum status st = gate_time(&run, &err);
+	return gate->field != NULL;
+}
 
+static void run_scan(const struct job *job)
+{
+	struct gate_run **runs = xcalloc(job->n, sizeof(struct gate_run *));
+	enum status *statuses = xcalloc(job->n, sizeof(*statuses));
+	struct err *errs = xcalloc(job->n, sizeof(*errs));
+	struct clock *clock = job->entries[0]->run.subject->clock;
+	int64_t now = clock->mono_us(clock);
+
+	for (size_t i = 0; i < job->n; i++) {
+		runs[i] = &job->entries[i]->run;
+		runs[i]->end_us = now + runs[i]->gate->timeout_ms * 1000;
+	}
+	gates_scan(runs, job->n, statuses, errs);
+	for (size_t i = 0; i < job->n; i++)
+		set_result(job->entries[i]->result, runs[i], statuses[i], &errs[i], now);
+	free(runs);
+	free(statuses);
+	free(errs);
+}
+
+static void run_job(const struct job *job)
+{
+	struct gate_run *run = &job->entries[0]->run;
+	struct clock *clock = run->subject->clock;
+	int64_t now = clock->mono_us(clock);
+	struct err err = ERR_INIT;
+	enum status st;
+
+	if (gate_reads_records(run->gate)) {
+		run_scan(job);
+		return;
+	}
+	run->end_us = now + run->gate->timeout_ms * 1000;
+	st = gate_time(run, &err);
 	if (st == ST_OK)
-		st = kinds[job->gate->type](&run, &err);
-	set_result(job->result, &run, st, &err, now);
-	buf_release(&run.output);
+		st = kinds[run->gate->type](run, &err);
+	set_result(job->entries[0]->result, run, st, &err, now);
 }
 
 static void *run_jobs(void *ctx)
@@ -142,7 +175,7 @@ static void *run_jobs(void *ctx)
 	size_t i;
 
 	while ((i = atomic_fetch_add(&r->next, 1)) < r->n)
-		run_job(r, &r->jobs[i]);
+		run_job(&r->jobs[i]);
 	return NULL;
 }
 
@@ -181,19 +214,47 @@ static enum status conclude(const struct gate_results *results, struct err *err)
 		       worst->reason);
 }
 
+/* One job a gate, but one for all that read records. */
+static void make_jobs(struct runner *r, struct entry *entries, struct entry **order, size_t n)
+{
+	size_t readers = 0, used = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (gate_reads_records(entries[i].run.gate))
+			order[readers++] = &entries[i];
+	if (readers)
+		r->jobs[r->n++] = (struct job){order, readers};
+	used = readers;
+	for (size_t i = 0; i < n; i++) {
+		if (gate_reads_records(entries[i].run.gate))
+			continue;
+		order[used] = &entries[i];
+		r->jobs[r->n++] = (struct job){&order[used++], 1};
+	}
+}
+
 enum status gates_run(const struct gate_config *gates, size_t n, const struct gate_subject *subject,
 		      struct gate_results *out, struct err *err)
 {
 	struct runner r = {.subject = subject, .jobs = xcalloc(n, sizeof(*r.jobs))};
+	struct entry *entries = xcalloc(n, sizeof(*entries));
+	struct entry **order = xcalloc(n, sizeof(struct entry *));
 
 	*out = (struct gate_results){.items = xcalloc(n, sizeof(*out->items))};
 	for (size_t i = 0; i < n; i++) {
 		if (subject->steering && !gates[i].monotone)
 			continue;
 		out->items[out->n].name = gates[i].name;
-		r.jobs[r.n++] = (struct job){&gates[i], &out->items[out->n++]};
+		entries[out->n].run = (struct gate_run){.gate = &gates[i], .subject = subject};
+		entries[out->n].result = &out->items[out->n];
+		out->n++;
 	}
+	make_jobs(&r, entries, order, out->n);
 	run_all(&r);
+	for (size_t i = 0; i < out->n; i++)
+		buf_release(&entries[i].run.output);
 	free(r.jobs);
+	free(entries);
+	free(order);
 	return conclude(out, err);
 }

@@ -12,10 +12,21 @@
 /* In the order of gate_types in gate_config.c. */
 enum gate_type {
 	GATE_ROW_COUNT,
+	GATE_NULLS,
+	GATE_UNIQUE,
+	GATE_RANGE,
+	GATE_PATTERN,
+	GATE_FRESHNESS,
 	GATE_OFFSETS,
 	GATE_FILE_SIZE,
 	GATE_COMMAND,
 	GATE_TYPES,
+};
+
+/* Rows that may fail. */
+struct gate_tolerance {
+	bool share; /* most is a share of the rows, else a number of them */
+	double most;
 };
 
 /* One gate as it is configured. */
@@ -30,6 +41,12 @@ struct gate_config {
 	int64_t min, max; /* row_count, file_size: -1 unset */
 	double max_change; /* row_count: a share of the median; -1 unset */
 	size_t publishes; /* row_count: of so many publishes */
+	char *field; /* "a.b.c": of those that read records, else NULL */
+	bool optional; /* a file, or all of them, may lack the field */
+	struct gate_tolerance tolerance; /* nulls, unique, pattern */
+	char *low, *high; /* range; NULL: unset */
+	char *pattern; /* POSIX extended, for a whole value */
+	int64_t max_age_ms; /* freshness */
 	uint64_t max_missing; /* offsets */
 	char *command; /* command */
 	bool files;
@@ -39,6 +56,8 @@ struct gate_config {
 struct gate_surroundings {
 	const char *connector;
 	const char *path_prefix;
+	bool fields; /* records have fields: neither format nor converter is bytes or string */
+	const char *schema; /* that all files have, as far as it is known; NULL: it is not */
 };
 
 /* Every property of a gate, named `gates.<g>.KEY`; docs/configuration.md is

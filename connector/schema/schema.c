@@ -290,23 +290,21 @@ static void set_logical(struct schema_node *n, const json_t *j)
 static enum status parse_type(struct parser *p, const json_t *j, const char *ns,
 			      const struct schema_node **out);
 
-static enum status parse_aliases(struct parser *p, const json_t *j, struct schema_field *f)
+/* false: one is no text, and is left out. */
+static bool read_aliases(struct parser *p, const json_t *j, const char ***out, size_t *n_out)
 {
 	const json_t *aliases = json_object_get(j, "aliases");
 	size_t n = json_array_size(aliases);
 
-	if (!aliases)
-		return ST_OK;
-	f->aliases = schema_alloc(p->s, n * sizeof(*f->aliases));
+	if (n)
+		*out = schema_alloc(p->s, n * sizeof(**out));
 	for (size_t i = 0; i < n; i++) {
 		const char *alias = json_string_value(json_array_get(aliases, i));
 
-		if (!alias)
-			return err_set(p->err, ST_FAILED, "an alias of field '%s' is no text",
-				       f->name);
-		f->aliases[f->n_aliases++] = keep_text(p->s, alias);
+		if (alias)
+			(*out)[(*n_out)++] = keep_text(p->s, alias);
 	}
-	return ST_OK;
+	return *n_out == n;
 }
 
 static enum status parse_field(struct parser *p, struct schema_node *record, const json_t *j,
@@ -329,9 +327,8 @@ static enum status parse_field(struct parser *p, struct schema_node *record, con
 				       name);
 	f->name = keep_text(p->s, name);
 	f->default_json = json_object_get(j, "default");
-	st = parse_aliases(p, j, f);
-	if (st != ST_OK)
-		return st;
+	if (!read_aliases(p, j, &f->aliases, &f->n_aliases))
+		return err_set(p->err, ST_FAILED, "an alias of field '%s' is no text", name);
 	st = parse_type(p, type, ns, &f->type);
 	if (st != ST_OK)
 		return st;
@@ -412,6 +409,8 @@ static enum status parse_named(struct parser *p, enum schema_type type, const js
 	if (st != ST_OK)
 		return st;
 	*out = n;
+	/* what is no text is no reason to refuse: nothing is written by aliases */
+	(void)read_aliases(p, j, &n->aliases, &n->n_aliases);
 	if (type == SCHEMA_RECORD)
 		return parse_record(p, n, j);
 	return type == SCHEMA_ENUM ? parse_enum(p, n, j) : parse_fixed(p, n, j);

@@ -66,6 +66,8 @@ struct schema_node {
 	int scale;
 	uint32_t index; /* 0 to schema_nodes() - 1, for tables beside the tree */
 	const char *name; /* full name of a record, enum or fixed; else NULL */
+	const char **aliases; /* of a named type, as they are written */
+	size_t n_aliases;
 	size_t size; /* fixed: bytes */
 	struct schema_field *fields; /* record */
 	size_t n_fields;

@@ -252,9 +252,17 @@ static enum status values(struct config *c, struct err *err)
 
 static enum status gates(struct config *c, struct err *err)
 {
+	const char *converter = props_get(&c->props, "value.converter");
+	const char *format = prop_text(&connector_table, &c->props, "format");
 	const struct gate_surroundings around = {
 		.connector = c->name,
 		.path_prefix = c->path_prefix,
+		.fields = strcmp(format, "bytes") != 0 && strcmp(converter, "bytes") != 0 &&
+			  strcmp(converter, "string") != 0,
+		/* with a registry each record says which schema it has */
+		.schema = strcmp(format, "avro") == 0 && c->converter != CONVERTER_AVRO
+				  ? c->schema_text
+				  : NULL,
 	};
 
 	return gates_configure(&c->props, &around, &c->gates, &c->n_gates, err);

@@ -2,6 +2,7 @@
 
 #include <libdeflate.h>
 #include <pthread.h>
+#include <snappy-c.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zstd.h>
@@ -14,6 +15,8 @@
 struct workspace {
 	struct libdeflate_compressor *deflate;
 	ZSTD_CCtx *zstd;
+	struct libdeflate_decompressor *inflate;
+	ZSTD_DCtx *unzstd;
 };
 
 static pthread_key_t workspace_key;
@@ -25,6 +28,9 @@ static void workspace_free(void *p)
 	if (w->deflate)
 		libdeflate_free_compressor(w->deflate);
 	ZSTD_freeCCtx(w->zstd);
+	if (w->inflate)
+		libdeflate_free_decompressor(w->inflate);
+	ZSTD_freeDCtx(w->unzstd);
 	free(w);
 }
 
@@ -153,4 +159,103 @@ size_t codec_compress(enum file_codec codec, const void *raw, size_t len, void *
 	}
 	memcpy(out, raw, len);
 	return len;
+}
+
+/* ---- the way back ---- */
+
+static const char *decompress_snappy(const unsigned char *data, size_t len, size_t max,
+				     struct buf *out)
+{
+	size_t n = 0;
+	uint32_t crc;
+
+	if (len < 4 || snappy_uncompressed_length((const char *)data, len - 4, &n) != SNAPPY_OK ||
+	    n > max)
+		return "it is no snappy";
+	buf_reserve(out, n);
+	if (snappy_uncompress((const char *)data, len - 4, out->data + out->len, &n) != SNAPPY_OK)
+		return "it is no snappy";
+	crc = libdeflate_crc32(0, out->data + out->len, n);
+	data += len - 4;
+	if (crc !=
+	    ((uint32_t)data[0] << 24 | (uint32_t)data[1] << 16 | (uint32_t)data[2] << 8 | data[3]))
+		return "its checksum is another";
+	out->len += n;
+	return NULL;
+}
+
+static const char *decompress_deflate(const void *data, size_t len, size_t max, struct buf *out)
+{
+	struct workspace *w = workspace_get();
+	size_t room = 8 * len + 1024, n = 0;
+	enum libdeflate_result rc;
+
+	if (!w->inflate)
+		w->inflate = libdeflate_alloc_decompressor();
+	if (!w->inflate)
+		abort();
+	do {
+		room = room > max ? max : room;
+		buf_reserve(out, room);
+		rc = libdeflate_deflate_decompress(w->inflate, data, len, out->data + out->len,
+						   room, &n);
+		room *= 2;
+	} while (rc == LIBDEFLATE_INSUFFICIENT_SPACE && room < 2 * max);
+	if (rc != LIBDEFLATE_SUCCESS)
+		return "it is no deflate";
+	out->len += n;
+	return NULL;
+}
+
+static const char *decompress_zstd(const void *data, size_t len, size_t max, struct buf *out)
+{
+	struct workspace *w = workspace_get();
+	ZSTD_inBuffer in = {data, len, 0};
+	size_t rc = 1, from = out->len;
+
+	if (!w->unzstd)
+		w->unzstd = ZSTD_createDCtx();
+	if (!w->unzstd)
+		abort();
+	ZSTD_DCtx_reset(w->unzstd, ZSTD_reset_session_only);
+	while (rc != 0 || in.pos < in.size) {
+		ZSTD_outBuffer to = {0};
+		size_t before = in.pos;
+
+		buf_reserve(out, ZSTD_DStreamOutSize());
+		to.dst = out->data + out->len;
+		to.size = ZSTD_DStreamOutSize();
+		rc = ZSTD_decompressStream(w->unzstd, &to, &in);
+		if (ZSTD_isError(rc) || (to.pos == 0 && in.pos == before))
+			return "it is no zstandard";
+		out->len += to.pos;
+		if (out->len - from > max)
+			return "it is too large";
+	}
+	return NULL;
+}
+
+const char *codec_decompress(enum file_codec codec, const void *data, size_t len, size_t max,
+			     struct buf *out)
+{
+	const char *why = NULL;
+
+	switch (codec) {
+	case CODEC_SNAPPY:
+		why = decompress_snappy(data, len, max, out);
+		break;
+	case CODEC_DEFLATE:
+		why = decompress_deflate(data, len, max, out);
+		break;
+	case CODEC_ZSTANDARD:
+		why = decompress_zstd(data, len, max, out);
+		break;
+	case CODEC_NULL:
+	case CODEC_GZIP:
+		buf_add(out, data, len);
+		break;
+	}
+	buf_reserve(out, 1);
+	out->data[out->len] = '\0';
+	return why;
 }

@@ -17,5 +17,9 @@ size_t codec_bound(enum file_codec codec, size_t len);
 size_t codec_compress(enum file_codec codec, const void *raw, size_t len, void *out);
 /* Memory that a thread keeps for the codec, roughly. */
 size_t codec_memory(enum file_codec codec);
+/* Appends the raw bytes of a block to out, at most max. NULL, or a static text
+ * that says why not. codec is one of Avro's. */
+MUST_CHECK const char *codec_decompress(enum file_codec codec, const void *data, size_t len,
+					size_t max, struct buf *out);
 
 #endif

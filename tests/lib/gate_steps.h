@@ -20,6 +20,7 @@ struct gate_world {
 	bool steering;
 	volatile bool stop;
 	struct clock *clock;
+	const char *schema; /* that the configuration knows; NULL: none */
 };
 
 void gate_world_open(struct gate_world *w, int partitions);

@@ -1,0 +1,23 @@
+/* Finds fields in Avro values by their schema. Private to connector/gates. */
+#ifndef TIDEMARK_GATES_AVRO_FIELDS_H
+#define TIDEMARK_GATES_AVRO_FIELDS_H
+
+#include "connector/gates/value.h"
+
+struct avro_fields;
+
+/* For values of the schema, which must outlive it. lack: for each field what
+ * avro_field_lack() says; the caller's. */
+struct avro_fields *avro_fields_new(const struct schema *schema, const char *const *fields,
+				    size_t n, char **lack);
+void avro_fields_free(struct avro_fields *f);
+AUTO_DESTRUCTOR(struct avro_fields, avro_fields_free)
+/* Reads one value off `in`: values[i] is set where it has field i. Returns NULL,
+ * or a static text that says why the bytes are no such value. */
+const char *avro_fields_read(const struct avro_fields *f, struct bytes *in, struct value *values);
+
+/* NULL where values of the schema can have the field; else why not, the
+ * caller's to free: "it has no field x; it has a, b". */
+char *avro_field_lack(const struct schema *schema, const char *field);
+
+#endif

@@ -1,0 +1,12 @@
+/* Finds fields in JSON text. Private to connector/gates. */
+#ifndef TIDEMARK_GATES_JSON_FIELDS_H
+#define TIDEMARK_GATES_JSON_FIELDS_H
+
+#include "connector/gates/value.h"
+
+/* text: one JSON value that json_line_check() has let through. The value at the
+ * path, names with dots between them; of several of one name the last. Texts
+ * with escapes are put into scratch. VALUE_ABSENT where there is none. */
+struct value json_field(const char *text, size_t len, const char *path, struct buf *scratch);
+
+#endif

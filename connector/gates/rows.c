@@ -1,0 +1,137 @@
+#include "connector/gates/rows.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "connector/gates/rows_impl.h"
+
+static const struct {
+	const char *end;
+	const struct rows_form *form; /* NULL: it has no fields */
+	enum file_codec codec;
+} forms[] = {
+	{".avro", &rows_container, CODEC_NULL}, /* its head names the codec */
+	{".jsonl", &rows_lines, CODEC_NULL},
+	{".jsonl.gz", &rows_lines, CODEC_GZIP},
+	{".jsonl.zst", &rows_lines, CODEC_ZSTANDARD},
+	{".bin", NULL, CODEC_NULL},
+	{".bin.gz", NULL, CODEC_NULL},
+	{".bin.zst", NULL, CODEC_NULL},
+};
+
+enum status rows_bad(const struct rows *rows, struct err *err, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	err_setv(err, ST_POISON, fmt, args);
+	va_end(args);
+	return err_wrap(err, ST_POISON, "%s", rows->path);
+}
+
+enum status source_need(struct source *s, size_t n, size_t *left_out, struct err *err)
+{
+	size_t got = 1;
+
+	if (s->len - s->pos < n) {
+		memmove(s->data, s->data + s->pos, s->len - s->pos);
+		s->len -= s->pos;
+		s->pos = 0;
+		if (n < ROWS_READ_BYTES)
+			n = ROWS_READ_BYTES;
+		if (n > s->cap) {
+			s->cap = n;
+			s->data = xrealloc(s->data, s->cap);
+		}
+	}
+	while (got && s->len - s->pos < n) {
+		enum status st = lake_object_read(s->object, s->offset, s->data + s->len,
+						  n - s->len, &got, err);
+
+		if (st != ST_OK)
+			return st;
+		s->offset += got;
+		s->len += got;
+	}
+	*left_out = s->len - s->pos;
+	return ST_OK;
+}
+
+static bool ends(const char *text, const char *with)
+{
+	size_t n = strlen(text), m = strlen(with);
+
+	return n >= m && strcmp(text + n - m, with) == 0;
+}
+
+static enum status open_form(struct rows *r, struct err *err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
+		if (!ends(r->path, forms[i].end))
+			continue;
+		if (!forms[i].form)
+			return rows_bad(r, err, "records of format=bytes have no fields");
+		r->codec = forms[i].codec;
+		r->form = forms[i].form;
+		return r->form->open(r, err);
+	}
+	return rows_bad(r, err, "it is no file of records");
+}
+
+enum status rows_open(struct lake *lake, const struct lake_id *commit, const char *path,
+		      const char *const *fields, size_t n_fields, struct rows **out,
+		      struct err *err)
+{
+	AUTO(rows_closep) struct rows *r = xcalloc(1, sizeof(*r));
+	enum status st;
+
+	r->path = path;
+	r->fields = fields;
+	r->n_fields = n_fields;
+	r->values = xcalloc(n_fields + 1, sizeof(*r->values));
+	r->lack = xcalloc(n_fields + 1, sizeof(*r->lack));
+	st = lake_object_open(lake, commit, path, &r->source.object, err);
+	if (st == ST_OK)
+		st = open_form(r, err);
+	if (st == ST_OK)
+		*out = MOVE(r);
+	return st;
+}
+
+const char *rows_lack(const struct rows *r, size_t field)
+{
+	return r->lack[field];
+}
+
+const char *rows_schema(const struct rows *r)
+{
+	return r->form->schema(r);
+}
+
+enum status rows_next(struct rows *r, struct row *out, struct err *err)
+{
+	bool tombstone = false;
+	enum status st;
+
+	for (size_t i = 0; i < r->n_fields; i++)
+		r->values[i] = (struct value){.kind = VALUE_ABSENT};
+	st = r->form->next(r, &tombstone, err);
+	if (st == ST_OK)
+		*out = (struct row){.tombstone = tombstone, .values = r->values};
+	return st;
+}
+
+void rows_close(struct rows *r)
+{
+	if (!r)
+		return;
+	if (r->form)
+		r->form->close(r);
+	for (size_t i = 0; r->lack && i < r->n_fields; i++)
+		free(r->lack[i]);
+	lake_object_close(r->source.object);
+	free(r->source.data);
+	free(r->lack);
+	free(r->values);
+	free(r);
+}
