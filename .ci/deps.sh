@@ -23,7 +23,7 @@ KAFKA_VERSION=4.1.1
 build_packages=(gcc g++ make pkg-config npm zlib1g-dev libssl-dev libsasl2-dev
 	libzstd-dev libcurl4-openssl-dev librocksdb-dev libavro-dev libjansson-dev
 	libmicrohttpd-dev libcmocka-dev libsnappy-dev libdeflate-dev
-	libjemalloc-dev libsqlite3-dev tzdata git)
+	libjemalloc-dev libsqlite3-dev tzdata git python3)
 lint_packages=(clang clang-format clang-tidy shellcheck)
 server_packages=(openjdk-17-jre-headless maven python3 python3-venv curl jq)
 

@@ -6,143 +6,7 @@
 #include <string.h>
 
 #include "connector/gates/avro_fields.h"
-#include "connector/gates/gates.h"
-
-#define BIG (1LL << 50)
-#define MS_MAX (366LL * 24 * 3600 * 1000)
-#define PREFIX "gates.<g>."
-
-static const char *const type_names[GATE_TYPES] = {
-	[GATE_ROW_COUNT] = "row_count", [GATE_NULLS] = "nulls",
-	[GATE_UNIQUE] = "unique",       [GATE_RANGE] = "range",
-	[GATE_PATTERN] = "pattern",     [GATE_FRESHNESS] = "freshness",
-	[GATE_OFFSETS] = "offsets",     [GATE_FILE_SIZE] = "file_size",
-	[GATE_COMMAND] = "command",
-};
-
-#define OF(type) (1U << GATE_##type)
-#define ANY (~0U)
-#define OF_FIELDS (OF(NULLS) | OF(UNIQUE) | OF(RANGE) | OF(PATTERN))
-
-static const unsigned monotone_types =
-	OF(NULLS) | OF(RANGE) | OF(PATTERN) | OF(OFFSETS) | OF(FILE_SIZE);
-
-enum row {
-	ROW_TYPE,
-	ROW_TIMEOUT,
-	ROW_PATHS,
-	ROW_SCOPE,
-	ROW_MONOTONE,
-	ROW_FIELD,
-	ROW_OPTIONAL,
-	ROW_MIN,
-	ROW_MAX,
-	ROW_PATTERN,
-	ROW_MAX_AGE,
-	ROW_MAX_CHANGE,
-	ROW_PUBLISHES,
-	ROW_MAX_MISSING,
-	ROW_COMMAND,
-	ROW_FILES,
-	ROWS,
-};
-
-/* Which types take a row. */
-static const unsigned takers[ROWS] = {
-	[ROW_TYPE] = ANY,
-	[ROW_TIMEOUT] = ANY,
-	[ROW_PATHS] = ANY,
-	[ROW_SCOPE] = ANY,
-	[ROW_MONOTONE] = ANY,
-	[ROW_FIELD] = OF_FIELDS | OF(FRESHNESS),
-	[ROW_OPTIONAL] = (OF_FIELDS & ~OF(NULLS)) | OF(FRESHNESS),
-	[ROW_MIN] = OF(ROW_COUNT) | OF(RANGE) | OF(FILE_SIZE),
-	[ROW_MAX] = OF(ROW_COUNT) | OF_FIELDS | OF(FILE_SIZE),
-	[ROW_PATTERN] = OF(PATTERN),
-	[ROW_MAX_AGE] = OF(FRESHNESS),
-	[ROW_MAX_CHANGE] = OF(ROW_COUNT),
-	[ROW_PUBLISHES] = OF(ROW_COUNT),
-	[ROW_MAX_MISSING] = OF(OFFSETS),
-	[ROW_COMMAND] = OF(COMMAND),
-	[ROW_FILES] = OF(COMMAND),
-};
-
-static const struct prop_def defs[ROWS] = {
-	[ROW_TYPE] = {.name = PREFIX "type",
-		      .type = PROP_CHOICE,
-		      .required = true,
-		      .choices = "row_count|nulls|unique|range|pattern|freshness|offsets|file_size|"
-				 "command",
-		      .doc = "what the gate asks: docs/gates.md"},
-	[ROW_TIMEOUT] = {.name = PREFIX "timeout.ms",
-			 .type = PROP_MS,
-			 .def = "600000",
-			 .min = 1,
-			 .max = MS_MAX,
-			 .doc = "a gate without a verdict by then refuses"},
-	[ROW_PATHS] = {.name = PREFIX "paths",
-		       .type = PROP_LIST,
-		       .doc = "files to look at: beginnings of paths, or globs; unset: all data of "
-			      "the connector"},
-	[ROW_SCOPE] = {.name = PREFIX "scope",
-		       .type = PROP_CHOICE,
-		       .def = "added",
-		       .choices = "added|all",
-		       .doc = "what the publish adds, or all that the target would hold"},
-	[ROW_MONOTONE] = {.name = PREFIX "monotone",
-			  .type = PROP_BOOL,
-			  .doc = "what it refuses it also refuses with later checkpoints on top; "
-				 "unset: as docs/gates.md says of the type"},
-	[ROW_FIELD] =
-		{.name = PREFIX "field",
-		 .doc = "`nulls`, `unique`, `range`, `pattern`, `freshness`: the field, with "
-			"dots into records (`customer.address.zip`); `freshness` without: the "
-			"records' timestamps"},
-	[ROW_OPTIONAL] =
-		{.name = PREFIX "optional",
-		 .type = PROP_BOOL,
-		 .def = "false",
-		 .doc = "`unique`, `range`, `pattern`, `freshness`: files without the field "
-			"are fine"},
-	[ROW_MIN] = {.name = PREFIX "min",
-		     .doc = "`row_count`: fewest rows; `range`: least value, a number or a time; "
-			    "`file_size`: fewest bytes of a file"},
-	[ROW_MAX] = {.name = PREFIX "max",
-		     .doc = "`row_count`: most rows; `range`: greatest value; `nulls`, `unique`, "
-			    "`pattern`: most rows that may fail, a number (0) or a share (`1%`); "
-			    "`file_size`: most bytes of a file"},
-	[ROW_PATTERN] = {.name = PREFIX "pattern",
-			 .doc = "`pattern`: a POSIX extended regular expression that a whole value "
-				"matches"},
-	[ROW_MAX_AGE] = {.name = PREFIX "max.age.ms",
-			 .type = PROP_MS,
-			 .min = 1,
-			 .max = 100 * MS_MAX,
-			 .doc = "`freshness`: greatest age of the newest"},
-	[ROW_MAX_CHANGE] = {.name = PREFIX "max.change",
-			    .doc = "`row_count`: how far the rows added may be from the median of "
-				   "the last publishes: a share of it (`0.5`, `50%`)"},
-	[ROW_PUBLISHES] = {.name = PREFIX "max.change.publishes",
-			   .type = PROP_INT,
-			   .def = "10",
-			   .min = 1,
-			   .max = 1000,
-			   .doc = "`row_count`: of how many publishes"},
-	[ROW_MAX_MISSING] = {.name = PREFIX "max.missing",
-			     .type = PROP_INT,
-			     .def = "0",
-			     .max = BIG,
-			     .doc = "`offsets`: how many may be missing that no policy left out; "
-				    "markers of transactions and what was compacted away are "
-				    "missing too"},
-	[ROW_COMMAND] = {.name = PREFIX "command", .doc = "`command`: run by `/bin/sh -c`"},
-	[ROW_FILES] = {.name = PREFIX "files",
-		       .type = PROP_BOOL,
-		       .def = "false",
-		       .doc = "`command`: put the files into a folder, `TIDEMARK_FILES`"},
-};
-
-const struct prop_table gate_table = {.defs = defs, .n = ARRAY_SIZE(defs)};
+#include "connector/gates/gate_table.h"
 
 void gates_config_free(struct gate_config *gates, size_t n)
 {
@@ -154,6 +18,10 @@ void gates_config_free(struct gate_config *gates, size_t n)
 		free(gates[i].high);
 		free(gates[i].pattern);
 		free(gates[i].command);
+		free(gates[i].url);
+		if (gates[i].secret)
+			explicit_bzero(gates[i].secret, strlen(gates[i].secret));
+		free(gates[i].secret);
 	}
 	free(gates);
 }
@@ -202,19 +70,16 @@ static enum status wrong(const struct reading *r, const char *key, const char *r
 	return err_set(err, ST_USAGE, "gates.%s.%s=%s: %s", r->name, key, value, remedy);
 }
 
-static void table_of(struct reading *r, unsigned types)
+static void table_of(struct reading *r)
 {
-	for (size_t i = 0; i < r->table.n; i++)
-		free((char *)(uintptr_t)r->defs[i].name);
-	free(r->defs);
-	r->defs = xcalloc(ARRAY_SIZE(defs), sizeof(*r->defs));
+	r->defs = xcalloc(gate_table.n, sizeof(*r->defs));
 	r->table = (struct prop_table){.defs = r->defs};
-	for (size_t i = 0; i < ARRAY_SIZE(defs); i++) {
-		if (!(takers[i] & types))
+	for (size_t i = 0; i < gate_table.n; i++) {
+		if (!gate_takes(r->type, i))
 			continue;
-		r->defs[r->table.n] = defs[i];
+		r->defs[r->table.n] = gate_table.defs[i];
 		r->defs[r->table.n++].name =
-			xasprintf("gates.%s.%s", r->name, defs[i].name + strlen(PREFIX));
+			xasprintf("gates.%s.%s", r->name, gate_table.defs[i].name + strlen(PREFIX));
 	}
 }
 
@@ -226,7 +91,7 @@ static enum status not_taken(const struct reading *r, const char *key, struct er
 		buf_addf(&known, "%s%s", i ? ", " : "",
 			 r->defs[i].name + strlen("gates.") + strlen(r->name) + 1);
 	return err_set(err, ST_USAGE, "%s: no such property of a gate of type %s; it takes %s", key,
-		       type_names[r->type], buf_str(&known));
+		       gate_type_name(r->type), buf_str(&known));
 }
 
 /* Finds this gate's properties, its type, and its table; checks them by it. */
@@ -240,8 +105,8 @@ static enum status read_props(struct reading *r, const struct props *props, stru
 	int found = -1;
 
 	for (int i = 0; i < GATE_TYPES; i++) {
-		buf_addf(&types, "%s%s", i ? ", " : "", type_names[i]);
-		if (type && strcmp(type, type_names[i]) == 0)
+		buf_addf(&types, "%s%s", i ? ", " : "", gate_type_name((enum gate_type)i));
+		if (type && strcmp(type, gate_type_name((enum gate_type)i)) == 0)
 			found = i;
 	}
 	if (!type)
@@ -251,7 +116,7 @@ static enum status read_props(struct reading *r, const struct props *props, stru
 		return err_set(err, ST_USAGE, "%s=%s: give one of %s", type_key, type,
 			       buf_str(&types));
 	r->type = (enum gate_type)found;
-	table_of(r, 1U << found);
+	table_of(r);
 	for (size_t i = 0; i < props->n; i++) {
 		const char *key = props->items[i].key;
 
@@ -471,14 +336,50 @@ static enum status command_of(const struct reading *r, struct gate_config *g, st
 	return ST_OK;
 }
 
+static enum status schema_of(const struct reading *r, struct gate_config *g, struct err *err)
+{
+	static const char *const names[] = {
+		[GATE_BACKWARD] = "backward",
+		[GATE_FORWARD] = "forward",
+		[GATE_FULL] = "full",
+		[GATE_NO_COMPATIBILITY] = "none",
+	};
+
+	if (!r->around->schemas)
+		return err_set(err, ST_USAGE,
+			       "gates.%s.type=schema: only files of format=avro have schemas; "
+			       "remove the gate",
+			       r->name);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (strcmp(names[i], text_of(r, "compatibility")) == 0)
+			g->compatibility = (enum gate_compatibility)i;
+	return ST_OK;
+}
+
+static enum status webhook_of(const struct reading *r, struct gate_config *g, struct err *err)
+{
+	const char *url = text_of(r, "url"), *secret = text_of(r, "secret");
+	const char *host = url ? strstr(url, "://") : NULL;
+
+	if (!host || !host[3] ||
+	    (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0))
+		return wrong(r, "url", "give http://HOST[:PORT]/PATH, or https", err);
+	if (secret && !*secret)
+		return err_set(err, ST_USAGE, "gates.%s.secret is empty: give a key, or remove it",
+			       r->name);
+	g->url = xstrdup(url);
+	g->secret = secret ? xstrdup(secret) : NULL;
+	return ST_OK;
+}
+
 static enum status values_of(const struct reading *r, struct gate_config *g, struct err *err)
 {
-	const char *monotone = text_of(r, "monotone");
+	const char *monotone = text_of(r, "monotone"), *scope = text_of(r, "scope");
 	enum status st = paths_of(r, g, err);
 
 	g->type = r->type;
 	g->timeout_ms = number_of(r, "timeout.ms");
-	g->all = strcmp(text_of(r, "scope"), "all") == 0;
+	g->all = scope && strcmp(scope, "all") == 0;
 	g->min = g->max = -1;
 	if (st != ST_OK)
 		return st;
@@ -510,12 +411,17 @@ static enum status values_of(const struct reading *r, struct gate_config *g, str
 	case GATE_COMMAND:
 		st = command_of(r, g, err);
 		break;
+	case GATE_SCHEMA:
+		st = schema_of(r, g, err);
+		break;
+	case GATE_WEBHOOK:
+		st = webhook_of(r, g, err);
+		break;
 	case GATE_TYPES:
 		break;
 	}
-	g->monotone =
-		monotone ? strcasecmp(monotone, "true") == 0
-			 : !g->all && !g->tolerance.share && (monotone_types & 1U << g->type) != 0;
+	g->monotone = monotone ? strcasecmp(monotone, "true") == 0
+			       : !g->all && !g->tolerance.share && gate_type_monotone(g->type);
 	return st;
 }
 

@@ -9,7 +9,6 @@
 #include "connector/history/publication.h"
 #include "core/base/props.h"
 
-/* In the order of gate_types in gate_config.c. */
 enum gate_type {
 	GATE_ROW_COUNT,
 	GATE_NULLS,
@@ -17,11 +16,16 @@ enum gate_type {
 	GATE_RANGE,
 	GATE_PATTERN,
 	GATE_FRESHNESS,
+	GATE_SCHEMA,
 	GATE_OFFSETS,
 	GATE_FILE_SIZE,
 	GATE_COMMAND,
+	GATE_WEBHOOK,
 	GATE_TYPES,
 };
+
+/* Of new schemas with those that are there; as in a schema registry. */
+enum gate_compatibility { GATE_BACKWARD, GATE_FORWARD, GATE_FULL, GATE_NO_COMPATIBILITY };
 
 /* Rows that may fail. */
 struct gate_tolerance {
@@ -50,6 +54,9 @@ struct gate_config {
 	uint64_t max_missing; /* offsets */
 	char *command; /* command */
 	bool files;
+	enum gate_compatibility compatibility; /* schema */
+	char *url; /* webhook */
+	char *secret; /* webhook; NULL: not signed */
 };
 
 /* What the rest of the configuration says that gates depend on. */
@@ -57,6 +64,7 @@ struct gate_surroundings {
 	const char *connector;
 	const char *path_prefix;
 	bool fields; /* records have fields: neither format nor converter is bytes or string */
+	bool schemas; /* files have schemas */
 	const char *schema; /* that all files have, as far as it is known; NULL: it is not */
 };
 

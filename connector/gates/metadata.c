@@ -51,11 +51,11 @@ static int by_size(const void *x, const void *y)
 static double median(const uint64_t *values, size_t n)
 {
 	AUTO(freep) uint64_t *sorted = xmalloc(n * sizeof(*sorted));
+	size_t upper = n / 2, lower = (n - 1) / 2;
 
 	memcpy(sorted, values, n * sizeof(*sorted));
 	qsort(sorted, n, sizeof(*sorted), by_size);
-	return n % 2 ? (double)sorted[n / 2]
-		     : ((double)sorted[n / 2 - 1] + (double)sorted[n / 2]) / 2;
+	return ((double)sorted[lower] + (double)sorted[upper]) / 2;
 }
 
 static enum status compare_rows(struct gate_run *run, uint64_t rows, struct err *err)

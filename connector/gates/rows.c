@@ -34,7 +34,8 @@ enum status source_need(struct source *s, size_t n, size_t *left_out, struct err
 	size_t got = 1;
 
 	if (s->len - s->pos < n) {
-		memmove(s->data, s->data + s->pos, s->len - s->pos);
+		if (s->pos < s->len)
+			memmove(s->data, s->data + s->pos, s->len - s->pos);
 		s->len -= s->pos;
 		s->pos = 0;
 		if (n < ROWS_READ_BYTES)

@@ -130,13 +130,13 @@ static void check_pattern(struct scan *s, struct check *c, const struct value *v
 		fail(s, c, v);
 }
 
-static void check_unique(const struct scan *s, struct check *c, const struct value *v)
+static void check_unique(struct scan *s, struct check *c, const struct value *v)
 {
 	struct unique_item item = {.file = s->file_number, .row = s->row};
 	struct err err = ERR_INIT;
 	enum status st;
 
-	value_digest(v, item.digest);
+	value_digest(v, &s->scratch, item.digest);
 	st = unique_set_add(c->set, &item, &err);
 	if (st != ST_OK)
 		check_end(c, st, &err);

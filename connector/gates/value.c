@@ -2,7 +2,8 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <openssl/sha.h>
+#include <openssl/evp.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -191,30 +192,56 @@ static void digest_number(const struct value *v, struct buf *out)
 		buf_add(out, v->data, v->len);
 }
 
-void value_digest(const struct value *v, unsigned char out[16])
-{
-	AUTO(buf_release) struct buf text = BUF_INIT;
-	unsigned char hash[SHA256_DIGEST_LENGTH];
+/* Fetched once: to look it up for each value takes longer than to hash it. */
+static EVP_MD *sha256;
 
+static void fetch_sha256(void)
+{
+	sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+	if (!sha256)
+		abort();
+}
+
+/* Short ones are themselves, with their length behind. */
+static void digest(const struct buf *text, unsigned char out[16])
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	unsigned char hash[EVP_MAX_MD_SIZE];
+
+	if (text->len < 16) {
+		memset(out, 0, 16);
+		memcpy(out, buf_str(text), text->len);
+		out[15] = (unsigned char)text->len;
+		return;
+	}
+	pthread_once(&once, fetch_sha256);
+	if (!EVP_Digest(text->data, text->len, hash, NULL, sha256, NULL))
+		abort();
+	memcpy(out, hash, 15);
+	out[15] = 16;
+}
+
+void value_digest(const struct value *v, struct buf *scratch, unsigned char out[16])
+{
+	buf_clear(scratch);
 	switch (v->kind) {
 	case VALUE_LONG:
-		buf_addf(&text, "n%" PRId64, v->number);
+		buf_addf(scratch, "n%" PRId64, v->number);
 		break;
 	case VALUE_FLOAT:
 	case VALUE_DOUBLE:
-		digest_real(v->real, &text);
+		digest_real(v->real, scratch);
 		break;
 	case VALUE_NUMBER:
-		digest_number(v, &text);
+		digest_number(v, scratch);
 		break;
 	default:
-		buf_addc(&text, (char)('A' + v->kind));
+		buf_addc(scratch, (char)('A' + v->kind));
 		if (v->kind == VALUE_BOOLEAN)
-			buf_addc(&text, (char)('0' + v->number));
-		buf_add(&text, v->data, v->len);
+			buf_addc(scratch, (char)('0' + v->number));
+		buf_add(scratch, v->data, v->len);
 	}
-	SHA256((const unsigned char *)buf_str(&text), text.len, hash);
-	memcpy(out, hash, 16);
+	digest(scratch, out);
 }
 
 /* ---- for people ---- */

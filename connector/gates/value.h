@@ -51,8 +51,9 @@ MUST_CHECK bool value_compare(const struct value *v, const struct bound *b, int 
  * plain number, which is milliseconds. false: it is no time. */
 MUST_CHECK bool value_time(const struct value *v, int64_t *us_out);
 
-/* The same 16 bytes for equal values, also of different types (1 and 1.0). */
-void value_digest(const struct value *v, unsigned char out[16]);
+/* The same 16 bytes for equal values, also of different types (1 and 1.0), and
+ * for no others (long ones: SHA-256). scratch: memory that is used again. */
+void value_digest(const struct value *v, struct buf *scratch, unsigned char out[16]);
 
 /* For people: at most about 60 bytes. */
 void value_show(const struct value *v, struct buf *out);

@@ -64,6 +64,8 @@ static bool same_name(const struct schema_node *r, const struct schema_node *w)
 
 static bool promoted(enum schema_type from, enum schema_type to)
 {
+	if (from == to)
+		return true;
 	switch (from) {
 	case SCHEMA_INT:
 		return to == SCHEMA_LONG || to == SCHEMA_FLOAT || to == SCHEMA_DOUBLE;
@@ -76,7 +78,7 @@ static bool promoted(enum schema_type from, enum schema_type to)
 	case SCHEMA_BYTES:
 		return to == SCHEMA_STRING;
 	default:
-		return from == to;
+		return false;
 	}
 }
 

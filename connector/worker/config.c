@@ -259,6 +259,7 @@ static enum status gates(struct config *c, struct err *err)
 		.path_prefix = c->path_prefix,
 		.fields = strcmp(format, "bytes") != 0 && strcmp(converter, "bytes") != 0 &&
 			  strcmp(converter, "string") != 0,
+		.schemas = strcmp(format, "avro") == 0,
 		/* with a registry each record says which schema it has */
 		.schema = strcmp(format, "avro") == 0 && c->converter != CONVERTER_AVRO
 				  ? c->schema_text

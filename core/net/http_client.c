@@ -21,6 +21,7 @@ struct http_client {
 	long connect_timeout_ms;
 	long timeout_ms; /* 0: none */
 	size_t max_body_bytes;
+	const volatile bool *stop;
 };
 
 /* What the callbacks of one request know. */
@@ -61,6 +62,7 @@ struct http_client *http_client_new(const struct http_client_options *options)
 	c->curl = curl_easy_init();
 	if (!c->curl)
 		abort();
+	c->stop = options->stop;
 	c->unix_socket = options->unix_socket ? xstrdup(options->unix_socket) : NULL;
 	c->user = options->user ? xstrdup(options->user) : NULL;
 	c->password = options->password ? xstrdup(options->password) : NULL;
@@ -155,6 +157,15 @@ static int before_send(void *ctx, char *remote_ip, char *local_ip, int remote_po
 	return x->sendings > 1 && !x->repeatable ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
+/* Called about once a second, too, where nothing comes. */
+static int on_progress(void *ctx, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+{
+	const volatile bool *stop = ctx;
+
+	(void)a, (void)b, (void)c, (void)d;
+	return *stop;
+}
+
 /* ---- a request ---- */
 
 /* The URL as errors may show it: neither user info nor query. */
@@ -241,6 +252,11 @@ static void set_options(struct http_client *c, const struct http_request *reques
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, x);
 	curl_easy_setopt(curl, CURLOPT_PREREQFUNCTION, before_send);
 	curl_easy_setopt(curl, CURLOPT_PREREQDATA, x);
+	if (c->stop) {
+		curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+		curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+		curl_easy_setopt(curl, CURLOPT_XFERINFODATA, (void *)(uintptr_t)c->stop);
+	}
 	if (c->unix_socket)
 		curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, c->unix_socket);
 	if (c->user) {
@@ -260,6 +276,8 @@ static enum status fail(const struct http_client *c, const struct exchange *x, C
 
 	if (rc == CURLE_URL_MALFORMAT || rc == CURLE_UNSUPPORTED_PROTOCOL)
 		return err_set(err, ST_USAGE, "'%s' is no URL for HTTP", where);
+	if (rc == CURLE_ABORTED_BY_CALLBACK && c->stop && *c->stop)
+		return err_set(err, ST_INTERRUPTED, "%s %s: stopped", method, where);
 	if (x->too_large)
 		return err_set(err, x->repeatable ? ST_FAILED : ST_UNKNOWN,
 			       "%s %s: the answer is over %zu bytes", method, where,

@@ -17,6 +17,7 @@ struct http_client_options {
 	int64_t connect_timeout_ms; /* 0: 10,000 */
 	int64_t timeout_ms; /* a whole request; 0: 30,000; -1: none */
 	size_t max_body_bytes; /* of an answer in memory; 0: 64 MiB */
+	const volatile bool *stop; /* where it becomes true, requests end; NULL: never */
 };
 
 struct http_request {
@@ -43,7 +44,7 @@ struct http_answer {
 		.body = BUF_INIT                                                                   \
 	}
 
-/* Copies the options. */
+/* Copies the options but stop, which is borrowed. */
 struct http_client *http_client_new(const struct http_client_options *options);
 void http_client_free(struct http_client *client);
 AUTO_DESTRUCTOR(struct http_client, http_client_free)
@@ -51,7 +52,8 @@ AUTO_DESTRUCTOR(struct http_client, http_client_free)
 /* Any HTTP answer is ST_OK; answer->code says which. ST_UNREACHABLE where no
  * answer came: refused, timed out, cut off (err says which, and whether the
  * request may have reached the server: then ST_UNKNOWN in place of it where
- * the method is not GET or HEAD). ST_USAGE: no such URL. */
+ * the method is not GET or HEAD). ST_USAGE: no such URL. ST_INTERRUPTED: stop;
+ * the request may have reached the server. */
 MUST_CHECK enum status http_request(struct http_client *client, const struct http_request *request,
 				    struct http_answer *answer, struct err *err);
 void http_answer_release(struct http_answer *answer);

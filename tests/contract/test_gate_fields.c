@@ -245,7 +245,10 @@ static void test_range_of_odd_values(void **state)
 		    FIELD("range", "price") "gates.g.min=0");
 	gate_expect(&w, ST_HELD, "in 2 of 2", FIELD("range", "price") "gates.g.max=1");
 	gate_show(&w);
-	GATE_WRITE(&w, json, 0, 9, "{\"x\":\"2026-01-01T00:00:00+01:00\"}",
+	GATE_WRITE(&w, avro, 0, 9, "{\"id\":1,\"weight\":\"NaN\"}");
+	gate_expect(&w, ST_HELD, "the first: nan", FIELD("range", "weight") "gates.g.min=0");
+	gate_show(&w);
+	GATE_WRITE(&w, json, 0, 10, "{\"x\":\"2026-01-01T00:00:00+01:00\"}",
 		   "{\"x\":1767225599999}");
 	gate_expect(&w, ST_OK, NULL,
 		    FIELD("range", "x") "gates.g.min=2025-12-31T23:00:00Z\n"
@@ -264,8 +267,8 @@ static void test_pattern(void **state)
 		    FIELD("pattern", "a.b") "gates.g.pattern=abc?\ngates.g.max=3");
 	gate_expect(&w, ST_OK, NULL, FIELD("pattern", "a.b") "gates.g.pattern=abc?\ngates.g.max=4");
 	/* alternatives are of the whole */
-	gate_expect(&w, ST_HELD, "in 3 of 7",
-		    FIELD("pattern", "a.b") "gates.g.pattern=x|ab|abc|xaby");
+	gate_expect(&w, ST_HELD, "in 5 of 7", FIELD("pattern", "a.b") "gates.g.pattern=x|ab");
+	gate_expect(&w, ST_HELD, "a.b is null in 1 of 7", FIELD("nulls", "a.b"));
 	gate_show(&w);
 	GATE_WRITE(&w, avro, 0, 7, "{\"id\":1,\"state\":\"DONE\"}", "{\"id\":1}");
 	gate_expect(&w, ST_OK, NULL, FIELD("pattern", "state") "gates.g.pattern=NEW|DONE");
@@ -417,6 +420,50 @@ static void test_damaged(void **state)
 	}
 }
 
+/* What a form keeps to find damage is looked at. */
+static void test_marks(void **state)
+{
+	static const struct {
+		size_t from_end;
+		const char *say;
+	} rows[] = {{1, "no sync marker behind block 0"}, {17, "block 0: its checksum is another"}};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		AUTO(buf_release) struct buf data = BUF_INIT;
+		AUTO(freep) char *path = path_at(next_offset(), "avro"), *bad = NULL;
+
+		GATE_WRITE(&w, avro, 0, next_offset(), "{\"id\":1}");
+		MUST(lake_read(w.lake, &w.h.ingest.head.id, path, 1 << 20, &data, &err));
+		data.data[data.len - rows[i].from_end] ^= 1;
+		gate_show(&w);
+		bad = path_at(next_offset(), "avro");
+		gate_write_raw(&w, bad, 0, next_offset(), next_offset() + 1, "0", data.data,
+			       data.len);
+		gate_expect(&w, ST_HELD, rows[i].say, FIELD("nulls", "id"));
+	}
+}
+
+/* Gates of both scopes share a pass, and each sees its own. */
+static void test_scopes(void **state)
+{
+	static const char text[] = "gates=all,added\ngates.all.scope=all\n"
+				   "gates.all.type=nulls\ngates.all.field=id\n"
+				   "gates.added.type=nulls\ngates.added.field=id\n";
+	AUTO(gate_results_release) struct gate_results results = {0};
+	struct err err = ERR_INIT;
+
+	(void)state;
+	GATE_WRITE(&w, json, 0, 0, "{}");
+	GATE_WRITE(&w, json, 1, 0, "{}");
+	gate_show(&w);
+	GATE_WRITE(&w, json, 0, 1, "{\"id\":1}");
+	assert_int_equal(gate_judge(&w, text, &results, &err), ST_HELD);
+	assert_non_null(strstr(err.text, "gate all: id is null in 2 of 3 rows"));
+	assert_int_equal(results.items[1].verdict, GATE_PASSED);
+	assert_non_null(strstr(results.items[1].output, "0 of 1 rows"));
+}
+
 /* ---- the set ---- */
 
 static void test_unique_set(void **state)
@@ -497,6 +544,8 @@ int main(void)
 		T(test_missing),
 		T(test_no_fields),
 		T(test_damaged),
+		T(test_marks),
+		T(test_scopes),
 		cmocka_unit_test(test_unique_set),
 		T(test_bad_configuration),
 	};

@@ -55,6 +55,11 @@ gated() {
 	run config/flights-gated.properties 3 && [ "$(rows gated/flights '*.jsonl')" = 2000 ] || return 1
 	tidemark status flights-gated | grep -q 'holds a negative distance'
 }
+checked() { run config/flights-checked.properties 0 && [ "$(rows checked/flights '*.jsonl')" = 2000 ]; }
+checked_in_python() { # after the bad flights of `gated`
+	run config/flights-checked.properties 3 && [ "$(rows checked/flights '*.jsonl')" = 2000 ] &&
+		tidemark status flights-checked | grep -q "gate expectations: 'delay is a number' fails for"
+}
 deadletters() { # the bad flights of the run before do not fit the schema
 	run config/flights-avro.properties 0 && tidemark ls -r main:_deadletters/ | grep -q flights
 }
@@ -62,7 +67,7 @@ deadletters() { # the bad flights of the run before do not fit the schema
 for config in config/*.properties; do
 	if accepted "$config"; then ok "accepted $config"; else cat "$dir/log"; bad "accepted $config"; fi
 done
-for t in json exported avro raw gated deadletters; do
+for t in json exported avro raw checked gated checked_in_python deadletters; do
 	if "$t"; then ok "$t"; else cat "$dir/log"; bad "$t"; fi
 done
 [ "$failures" -eq 0 ]

@@ -102,8 +102,11 @@ void gate_write_raw(struct gate_world *w, const char *path, int partition, int64
 enum status gate_judge(struct gate_world *w, const char *properties, struct gate_results *out,
 		       struct err *err)
 {
-	const struct gate_surroundings around = {
-		.connector = "c", .path_prefix = "topics", .fields = true, .schema = w->schema};
+	const struct gate_surroundings around = {.connector = "c",
+						 .path_prefix = "topics",
+						 .fields = true,
+						 .schemas = true,
+						 .schema = w->schema};
 	struct gate_config *gates = NULL;
 	struct props props = PROPS_INIT;
 	size_t n = 0;
