@@ -110,9 +110,6 @@ static enum status read_line(struct attempt *a, struct err *err)
 		st = shown_read(line, &a->shown, err);
 	if (st != ST_OK)
 		return st;
-	if (lake_id_equal(&a->shown.checkpoint, &a->head))
-		return err_set(err, ST_EMPTY, "%s shows the newest checkpoint already",
-			       line->target);
 	a->epoch = head.epoch;
 	roots_add(&a->roots, line, &head);
 	if (!lake_id_is_none(&a->shown.checkpoint)) {
@@ -397,10 +394,27 @@ static enum status publish_prefix(struct attempt *a, struct publish_result *out,
 		       a->request->dry_run ? "would be published" : "is published");
 }
 
+/* Nothing is pending: is what was shown still there? */
+static enum status check_shown(struct attempt *a, struct err *err)
+{
+	struct lake_id target;
+	enum status st = checkpoint_read(a->line->lake, &a->head, &a->checkpoint, err);
+
+	if (st == ST_OK)
+		st = lake_ref_get(a->line->lake, LAKE_BRANCH, a->line->target, &target, err);
+	if (st == ST_OK)
+		st = check_by_hand(a, &target, err);
+	return st == ST_OK ? err_set(err, ST_EMPTY, "%s shows the newest checkpoint already",
+				     a->line->target)
+			   : st;
+}
+
 static enum status attempt_all(struct attempt *a, struct publish_result *out, struct err *err)
 {
 	enum status st = read_line(a, err);
 
+	if (st == ST_OK && a->n == 0)
+		return check_shown(a, err);
 	if (st == ST_OK)
 		st = prepare(a, a->n - 1, err);
 	if (st != ST_OK)

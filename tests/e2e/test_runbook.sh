@@ -7,6 +7,9 @@
 kafka_start
 made=$dir/made
 work=$dir/lake
+connector=''
+# A failed start takes its connector with it.
+trap '[ -z "$connector" ] || kill "$connector"; end' EXIT
 
 # Three checkpoints of 2,000 flights, the second one bad, all on main.
 make_lake() {
@@ -14,6 +17,7 @@ make_lake() {
 	tidemark run config/flights.properties --set "bootstrap.servers=$servers" \
 		--set lake.url="$made" >"$dir/log" 2>&1 </dev/null 5>&- 6<&- &
 	pid=$!
+	connector=$pid
 	for from in 0 2000 4000; do
 		send "$([ $from = 2000 ] && echo bad || echo good)" $from $((from + 2000))
 		until [ "$(tidemark --lake "$made" --json log main --first-parent 2>/dev/null |
@@ -27,6 +31,7 @@ make_lake() {
 	done
 	kill -TERM "$pid"
 	wait "$pid"
+	connector=''
 }
 
 # commands HEADING: the shell blocks below it
@@ -43,8 +48,8 @@ accident() {
 	cp -a "$made" "$work"
 	commands "$1" >"$dir/commands"
 	[ -s "$dir/commands" ] || return 1
-	TIDEMARK_LAKE=$work bash -eu "$dir/commands" >"$dir/out" 2>&1 </dev/null || {
-		cat "$dir/commands" "$dir/out"
+	TIDEMARK_LAKE=$work bash -eu "$dir/commands" >"$dir/said" 2>&1 </dev/null || {
+		cat "$dir/commands" "$dir/said"
 		return 1
 	}
 }
@@ -56,7 +61,7 @@ shows() {
 	find "$dir/main" -name '*.jsonl' -print0 | xargs -0 cat >"$dir/rows"
 	[ "$(wc -l <"$dir/rows")" = "$2" ] && [ "$(grep -c '"distance":-' "$dir/rows" || true)" = "$3" ] || {
 		echo "$1 has $(wc -l <"$dir/rows") rows; the commands said:"
-		cat "$dir/out"
+		cat "$dir/said"
 		return 1
 	}
 }
@@ -68,24 +73,27 @@ sound() { tidemark --lake "$work" fsck >"$dir/fsck" || {
 
 bad_deploy() { # the second block takes out of sight, and shows again
 	accident "The bad deploy" && shows main 2000 0 && sound &&
-		grep -q 'replay flights:0 \[893,2675)' "$dir/out" && grep -q 'publishes stop' "$dir/out"
+		grep -q 'replay flights:0 \[893,2675)' "$dir/said" && grep -q 'publishes stop' "$dir/said"
 }
 poisoned_topic() {
 	accident "The poisoned topic" && shows main 2000 0 && sound &&
-		grep -q 'skip-to' "$dir/out" &&
-		grep -q '{\\"flights\\":{\\"0\\":1797,\\"1\\":2203}}' "$dir/out"
+		grep -q 'skip-to' "$dir/said" &&
+		grep -q '{\\"flights\\":{\\"0\\":1797,\\"1\\":2203}}' "$dir/said"
 }
 bad_hour() {
 	accident "The bad hour" && shows main 4000 0 && shows ingest-flights 4000 0 && sound &&
-		grep -q '2000 rows are recorded as lost' "$dir/out"
+		grep -q '2000 rows are recorded as lost' "$dir/said"
 }
-wrong_rollback() { accident "The wrong rollback" && shows main 6000 2000 && sound; }
+wrong_rollback() { accident "The wrong rollback" && shows main 6000 "$bad_ones" && sound; }
 changed_by_hand() {
-	accident "Somebody changed main by hand" && shows main 6000 2000 && sound &&
-		grep -q 'changed by hand' "$dir/out"
+	accident "Somebody changed main by hand" && shows main 6000 "$bad_ones" && sound &&
+		grep -q 'changed by hand' "$dir/said"
 }
 
 make_lake
+rm -rf "$work" && cp -a "$made" "$work"
+tidemark --lake "$work" export main:topics/flights "$dir/all" >/dev/null
+bad_ones=$(find "$dir/all" -name '*.jsonl' -print0 | xargs -0 cat | grep -c '"distance":-')
 for name in bad_deploy poisoned_topic bad_hour wrong_rollback changed_by_hand; do
 	if "$name"; then ok "$name"; else bad "$name"; fi
 done
