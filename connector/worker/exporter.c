@@ -19,7 +19,7 @@ struct exporter {
 	const volatile bool *stop;
 	struct export_folder *folder;
 	struct lake_id shown;
-	char failed[ERR_TEXT_BYTES]; /* "": the last one went well */
+	struct err failed; /* ST_OK: the last one went well */
 	bool recorded; /* the lake may hold a failure */
 	int64_t again_us; /* not before; 0: now */
 	pthread_t thread;
@@ -56,9 +56,9 @@ static void record_failure(struct exporter *e, const struct err *err)
 	char time[TIME_TEXT_BYTES], *text;
 	json_t *failure;
 
-	if (strcmp(e->failed, err->text) == 0)
+	if (e->failed.code != ST_OK && strcmp(e->failed.text, err->text) == 0)
 		return; /* it was said */
-	strcpy(e->failed, err->text);
+	e->failed = *err;
 	log_warn("export failed", LOG_S("connector", e->config->name),
 		 LOG_S("folder", e->config->export_dir), LOG_S("reason", err->text));
 	time_format(e->clock->wall_ms(e->clock), time);
@@ -100,7 +100,7 @@ static void look(struct exporter *e)
 		return;
 	}
 	e->shown = head;
-	e->failed[0] = '\0';
+	e->failed = (struct err)ERR_INIT;
 	e->again_us = 0;
 	if (e->recorded)
 		record(e, NULL);
