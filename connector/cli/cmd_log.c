@@ -65,6 +65,29 @@ static void print_offsets(const char *text)
 	json_decref(offsets);
 }
 
+/* What each gate said: "nulls passed rows refused: 12 rows without an id". */
+static void print_gates(const char *text)
+{
+	json_t *gates = json_loads(text, 0, NULL), *gate;
+	size_t i;
+
+	if (!json_is_array(gates))
+		cli_print_text(text, true);
+	json_array_foreach(gates, i, gate)
+	{
+		const char *name = json_string_value(json_object_get(gate, "name"));
+		const char *verdict = json_string_value(json_object_get(gate, "verdict"));
+		const char *reason = json_string_value(json_object_get(gate, "reason"));
+
+		printf("%s%s %s", i ? " " : "", name ? name : "", verdict ? verdict : "");
+		if (reason && *reason) {
+			fputs(": ", stdout);
+			cli_print_text(reason, true);
+		}
+	}
+	json_decref(gates);
+}
+
 static void print_plain(const char *text)
 {
 	cli_print_text(text, true);
@@ -84,7 +107,11 @@ static void print_checkpoint(const struct lake_meta *meta)
 		{"tidemark.ranges", "ranges", print_ranges},
 		{"tidemark.offsets", "next", print_offsets},
 		{"tidemark.lost", "lost", print_plain},
+		{"tidemark.dropped", "dropped", print_plain},
+		{"tidemark.accepted", "accepted", print_plain},
 		{"tidemark.published", "published", print_plain},
+		{"tidemark.gates", "gates", print_gates},
+		{"tidemark.forced", "forced", print_plain},
 	};
 	const char *gap = "    ";
 

@@ -109,6 +109,37 @@ static void print_partitions(const struct standing *x)
 		printf("  and %zu more partitions (--json lists all)\n", x->head.offsets.n - shown);
 }
 
+/* Why, what each gate said, and what to do. */
+static void print_hold(const struct stream *s, const json_t *hold)
+{
+	const char *first_bad = text_at(hold, "first_bad");
+	json_t *gate;
+	size_t i;
+
+	printf("  held since %s: ", text_at(hold, "since"));
+	cli_print_text(text_at(hold, "reason"), true);
+	putchar('\n');
+	json_array_foreach(json_object_get(hold, "gates"), i, gate)
+	{
+		printf("    gate %s %s", text_at(gate, "name"), text_at(gate, "verdict"));
+		if (*text_at(gate, "reason")) {
+			fputs(": ", stdout);
+			cli_print_text(text_at(gate, "reason"), true);
+		}
+		putchar('\n');
+		if (*text_at(gate, "output")) {
+			fputs("      ", stdout);
+			cli_print_text(text_at(gate, "output"), true);
+			putchar('\n');
+		}
+	}
+	if (*first_bad)
+		printf("    the first bad checkpoint is %.12s: `tidemark drop %s %.12s..%.12s` "
+		       "takes "
+		       "it out, `tidemark rollback %s --to %.12s~1` goes back to before it\n",
+		       first_bad, s->config.name, first_bad, first_bad, s->config.name, first_bad);
+}
+
 static void print_text(const struct stream *s, const struct standing *x)
 {
 	char id[LAKE_ID_SHORT_BYTES], time[TIME_TEXT_BYTES];
@@ -132,8 +163,7 @@ static void print_text(const struct stream *s, const struct standing *x)
 		printf("  %s shows checkpoint %s%s\n", s->config.target, id,
 		       lake_id_equal(&x->shown.checkpoint, &x->head.id) ? ", the newest" : "");
 	if (x->hold)
-		printf("  held since %s: %s\n", text_at(x->hold, "since"),
-		       text_at(x->hold, "reason"));
+		print_hold(s, x->hold);
 	if (x->export)
 		printf("  export failed since %s: %s\n", text_at(x->export, "since"),
 		       text_at(x->export, "failed"));

@@ -537,7 +537,7 @@ static bool visit(struct actor *a, unsigned line)
 {
 	struct lake_move m = {.kind = LAKE_BRANCH};
 	struct err err = ERR_INIT;
-	struct lake_id id;
+	struct lake_id id = {{0}};
 	struct tree tree;
 	char name[16];
 	enum status st;
