@@ -123,8 +123,8 @@ struct actor {
 	unsigned n_own[LINES];
 };
 
-static void fault(const char *fmt, ...) PRINTF_LIKE(1, 2);
-static void fault(const char *fmt, ...)
+static _Noreturn void fault(const char *fmt, ...) PRINTF_LIKE(1, 2);
+static _Noreturn void fault(const char *fmt, ...)
 {
 	va_list args;
 
@@ -636,9 +636,9 @@ static void *stager(void *arg)
 		m.begin = tick(a->w);
 		st = lake_stage_commit(a->lake, "dev", "m", NULL, &id, &err);
 		m.end = tick(a->w);
-		m.to = id;
 		if (!went(st, &err, "commit of staged changes"))
 			continue;
+		m.to = id;
 		record_made(a->w, &id, &tree);
 		GROW(a->moves, a->n_moves, a->cap_moves);
 		a->moves[a->n_moves++] = m;
