@@ -6,6 +6,7 @@
 #include "connector/history/rollback.h"
 #include "connector/history/state.h"
 #include "connector/worker/kafka_question.h"
+#include "connector/worker/publisher.h"
 
 /* Tries against a stream that moves between plan and apply. */
 #define APPLY_TRIES 10
@@ -146,26 +147,15 @@ static enum status ask_once(void *ctx, const struct offsets *wanted, struct kafk
 	return ST_OK;
 }
 
-/* Scheduled publishes stop until somebody publishes by hand, or rolls back whole. */
-static enum status write_hold(const struct stream *s, const struct rollback_plan *plan,
-			      struct err *err)
+static enum status pause_publishes(const struct stream *s, struct err *err)
 {
-	struct clock *clock = clock_system();
-	char time[TIME_TEXT_BYTES], hex[LAKE_ID_HEX_BYTES], *text;
-	json_t *hold;
-	enum status st;
+	const struct publisher publisher = {
+		.config = &s->config, .lake = s->lake, .clock = clock_system()};
 
-	time_format(clock->wall_ms(clock), time);
-	lake_id_hex(&plan->head.id, hex);
-	hold = json_pack("{s:s,s:s,s:s,s:b}", "reason",
-			 "rolled back with --target-only; `tidemark publish` or a whole rollback "
-			 "ends it",
-			 "since", time, "checkpoint", hex, "paused", 1);
-	text = json_dumps(hold, JSON_COMPACT);
-	st = state_write(s->lake, s->config.target, s->config.name, STATE_HOLD, text, err);
-	free(text);
-	json_decref(hold);
-	return st;
+	return publisher_pause(&publisher,
+			       "rolled back with --target-only; `tidemark publish` or a whole "
+			       "rollback ends it",
+			       err);
 }
 
 /* Plans, shows the plan, moves; ST_CONFLICT: something moved in between. */
@@ -185,7 +175,7 @@ static enum status try_once(struct cli *cli, const struct stream *s, const struc
 		return err_set(err, ST_FAILED, "not confirmed; nothing was moved");
 	/* First, so that no publish comes in between. */
 	if (a->target_only)
-		st = write_hold(s, &plan, err);
+		st = pause_publishes(s, err);
 	if (st == ST_OK)
 		st = rollback_apply(&s->line, &plan, &result, err);
 	if (st == ST_OK ? !a->target_only : a->target_only && st != ST_CONFLICT) {

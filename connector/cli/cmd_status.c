@@ -29,26 +29,16 @@ static void standing_release(struct standing *s)
 	json_decref(s->export);
 }
 
-/* NULL where there is none. */
-static json_t *state_part(const struct stream *s, const char *part)
-{
-	AUTO(buf_release) struct buf text = BUF_INIT;
-
-	if (state_read(s->lake, s->config.name, part, &text, NULL) != ST_OK)
-		return NULL;
-	return json_loads(buf_str(&text), 0, NULL);
-}
-
 static enum status look(const struct stream *s, struct standing *out, struct err *err)
 {
-	json_t *pause = state_part(s, STATE_PAUSE);
+	json_t *pause = state_read_json(s->lake, s->config.name, STATE_PAUSE);
 	struct lake_id head;
 	enum status st;
 
-	out->hold = state_part(s, STATE_HOLD);
-	out->failure = state_part(s, STATE_FAILURE);
-	out->gc = state_part(s, STATE_GC);
-	out->export = state_part(s, STATE_EXPORT);
+	out->hold = state_read_json(s->lake, s->config.name, STATE_HOLD);
+	out->failure = state_read_json(s->lake, s->config.name, STATE_FAILURE);
+	out->gc = state_read_json(s->lake, s->config.name, STATE_GC);
+	out->export = state_read_json(s->lake, s->config.name, STATE_EXPORT);
 	if (stream_call(s, "status", &out->live, NULL) != ST_OK)
 		out->live = NULL;
 	out->state = out->live      ? json_string_value(json_object_get(out->live, "state"))

@@ -356,6 +356,11 @@ void checkpoint_put_undo(struct lake_txn *txn, const struct lake_id *ingest,
 
 /* ---- the cursor ---- */
 
+bool path_is_document(const char *path)
+{
+	return strncmp(path, "_tidemark/", strlen("_tidemark/")) == 0;
+}
+
 char *cursor_path(const char *connector)
 {
 	return xasprintf("_tidemark/%s.json", connector);

@@ -115,6 +115,9 @@ MUST_CHECK enum status checkpoint_put_bare(struct lake_txn *txn, const struct ch
 void checkpoint_put_undo(struct lake_txn *txn, const struct lake_id *ingest,
 			 const struct lake_id *shown);
 
+/* Is it one of a connector's own documents (`_tidemark/...`), and no data? */
+bool path_is_document(const char *path);
+
 struct cursor {
 	uint64_t epoch;
 	uint64_t sequence; /* of the checkpoint, or of the publication */

@@ -61,11 +61,6 @@ static enum status lose_rows(const struct line *line, struct loser *l, const str
 	return ST_OK;
 }
 
-static bool is_document(const char *path)
-{
-	return strncmp(path, "_tidemark/", 10) == 0;
-}
-
 static enum status begin(const struct line *line, struct cut_plan *plan, struct err *err)
 {
 	struct lake_id head;
@@ -128,7 +123,7 @@ static enum status plan_drop(const struct line *line, const char *from, const ch
 	while (st == ST_OK && (st = lake_diff_next(diff, &entry, err)) == ST_OK) {
 		AUTO(freep) char *path = entry.path;
 
-		if (entry.change == LAKE_ADDED && !is_document(path))
+		if (entry.change == LAKE_ADDED && !path_is_document(path))
 			st = drop_path(line, plan, &path, err);
 	}
 	if (st != ST_END)
@@ -180,7 +175,7 @@ static enum status accept_root(const struct line *line, struct cut_plan *plan, c
 		lake_diff_open(line->lake, &plan->shown.id, &plan->follows, root, &diff, err);
 
 	while (st == ST_OK && (st = lake_diff_next(diff, &entry, err)) == ST_OK) {
-		if (!is_document(entry.path))
+		if (!path_is_document(entry.path))
 			st = accept_path(line, plan, &entry, err);
 		free(entry.path);
 	}

@@ -89,6 +89,25 @@ enum status state_write(struct lake *lake, const char *target, const char *conne
 	return err_set(err, ST_CONFLICT, "%s kept changing", path);
 }
 
+json_t *state_read_json(struct lake *lake, const char *connector, const char *part)
+{
+	AUTO(buf_release) struct buf text = BUF_INIT;
+
+	return state_read(lake, connector, part, &text, NULL) == ST_OK
+		       ? json_loads(buf_str(&text), 0, NULL)
+		       : NULL;
+}
+
+enum status state_write_json(struct lake *lake, const char *target, const char *connector,
+			     const char *part, json_t *value, struct err *err)
+{
+	AUTO(freep) char *text = json_dumps(value, JSON_COMPACT);
+	enum status st = state_write(lake, target, connector, part, text, err);
+
+	json_decref(value);
+	return st;
+}
+
 enum status state_connectors(struct lake *lake, char ***names_out, size_t *n_out, struct err *err)
 {
 	AUTO(lake_list_closep) struct lake_list *list = NULL;

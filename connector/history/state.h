@@ -20,10 +20,17 @@
 /* ST_NOT_FOUND where there is none. */
 MUST_CHECK enum status state_read(struct lake *lake, const char *connector, const char *part,
 				  struct buf *out, struct err *err);
+/* The same, parsed; NULL where there is none, or none that can be read. The
+ * caller's. */
+json_t *state_read_json(struct lake *lake, const char *connector, const char *part);
 /* json NULL removes. Equal content changes nothing. target: a branch of the lake,
  * from which the state branch is made where it is missing. */
 MUST_CHECK enum status state_write(struct lake *lake, const char *target, const char *connector,
 				   const char *part, const char *json, struct err *err);
+/* The same of a value, which is taken over; never removes. */
+MUST_CHECK enum status state_write_json(struct lake *lake, const char *target,
+					const char *connector, const char *part, json_t *value,
+					struct err *err);
 /* Calls each() with the saved properties of every connector that the lake has seen,
  * but for `except` (NULL: of all); its first status but ST_OK ends that and is returned. ST_DAMAGED
  * where they are no JSON object. */

@@ -8,7 +8,6 @@
 #include "connector/history/file_rows.h"
 
 #define DEADLETTERS "_deadletters/"
-#define DOCUMENTS "_tidemark/"
 
 void checkpoint_account_release(struct checkpoint_account *a)
 {
@@ -58,11 +57,6 @@ static const char *in_range(void *ctx, const struct file_name *name, int64_t fro
 	return range && from >= range->from && to < range->to
 		       ? NULL
 		       : "it holds offsets outside its checkpoint's ranges";
-}
-
-static bool is_document(const char *path)
-{
-	return strncmp(path, DOCUMENTS, strlen(DOCUMENTS)) == 0;
 }
 
 /* NULL, or what is wrong with the file. */
@@ -140,7 +134,7 @@ bool verify_added_files(struct lake *lake, const struct checkpoint *old,
 		AUTO(freep) char *path = change.path;
 		const char *text;
 
-		if (is_document(path))
+		if (path_is_document(path))
 			continue;
 		if (a->cut) {
 			text = check_cut(lake, old, path, &own);
@@ -242,7 +236,7 @@ bool verify_head_files(struct lake *lake, const struct lake_id *head, char *why,
 		struct file_name name;
 		uint64_t rows;
 
-		if (offsets && !is_document(entry.path) && file_name_parse(entry.path, &name))
+		if (offsets && !path_is_document(entry.path) && file_name_parse(entry.path, &name))
 			text = file_runs_read(offsets, &name, &rows, add_span, &spans);
 		if (text)
 			say(why, why_bytes, entry.path, text);

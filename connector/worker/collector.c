@@ -23,16 +23,11 @@ struct collector {
 
 bool collector_due(struct lake *lake, const char *connector, int64_t interval_ms, int64_t now_ms)
 {
-	AUTO(buf_release) struct buf text = BUF_INIT;
-	const char *time;
+	json_t *last = state_read_json(lake, connector, STATE_GC);
+	const char *time = json_string_value(json_object_get(last, "time"));
 	int64_t last_ms;
-	json_t *last;
 	bool due;
 
-	if (state_read(lake, connector, STATE_GC, &text, NULL) != ST_OK)
-		return true;
-	last = json_loads(buf_str(&text), 0, NULL);
-	time = json_string_value(json_object_get(last, "time"));
 	/* A time to come was written by a clock that was wrong. */
 	due = !time || !time_parse(time, &last_ms) || now_ms - last_ms >= interval_ms ||
 	      last_ms > now_ms;
@@ -43,7 +38,7 @@ bool collector_due(struct lake *lake, const char *connector, int64_t interval_ms
 static void record(const struct config *config, struct lake *lake, struct clock *clock,
 		   const struct lake_gc_report *report, const char *failed)
 {
-	char time[TIME_TEXT_BYTES], *text;
+	char time[TIME_TEXT_BYTES];
 	struct err err = ERR_INIT;
 	json_t *gc;
 
@@ -51,11 +46,8 @@ static void record(const struct config *config, struct lake *lake, struct clock 
 	gc = failed ? json_pack("{s:s,s:s}", "time", time, "failed", failed)
 		    : json_pack("{s:s,s:I}", "time", time, "freed_bytes",
 				(json_int_t)lake_gc_freed_bytes(report));
-	text = json_dumps(gc, JSON_COMPACT);
-	if (state_write(lake, config->target, config->name, STATE_GC, text, &err) != ST_OK)
+	if (state_write_json(lake, config->target, config->name, STATE_GC, gc, &err) != ST_OK)
 		log_warn("the gc is not recorded", LOG_S("reason", err.text));
-	free(text);
-	json_decref(gc);
 }
 
 enum status collector_run(const struct config *config, struct lake *lake, struct clock *clock,

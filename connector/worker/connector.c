@@ -525,19 +525,16 @@ static enum status prepare(struct connector *c, struct err *err)
 /* The cause of a stop, for `status`. */
 static void record_failure(struct connector *c, enum status st, const char *reason)
 {
-	char time[TIME_TEXT_BYTES], *text;
+	char time[TIME_TEXT_BYTES];
 	json_t *failure;
 
 	time_format(c->options.clock->wall_ms(c->options.clock), time);
 	failure = json_pack("{s:s,s:s,s:s}", "status", status_name(st), "reason", reason, "since",
 			    time);
-	text = json_dumps(failure, JSON_COMPACT);
 	lake_open_reserve(c->options.lake); /* so little fits, and nothing else comes */
-	if (state_write(c->options.lake, c->config->target, c->config->name, STATE_FAILURE, text,
-			NULL) != ST_OK)
+	if (state_write_json(c->options.lake, c->config->target, c->config->name, STATE_FAILURE,
+			     failure, NULL) != ST_OK)
 		log_warn("the failure is not recorded", LOG_S("connector", c->config->name));
-	free(text);
-	json_decref(failure);
 }
 
 static void release(struct connector *c)

@@ -68,42 +68,50 @@ static enum status judge(void *ctx, const struct publish_candidate *candidate, c
 	return st;
 }
 
-static void record_hold(const struct publisher *p, const struct publish_result *result,
-			const char *reason)
+/* Of a publish that did not come about: why, since when, and where ingest stood. */
+static json_t *hold_json(const struct publisher *p, const char *reason)
 {
-	char time[TIME_TEXT_BYTES], hex[LAKE_ID_HEX_BYTES], *text;
-	struct err err = ERR_INIT;
+	char time[TIME_TEXT_BYTES], hex[LAKE_ID_HEX_BYTES];
 	struct lake_id head = {{0}};
-	json_t *hold, *gates = json_loads(result->record ? result->record : "", 0, NULL);
 
 	time_format(p->clock->wall_ms(p->clock), time);
 	if (lake_ref_get(p->lake, LAKE_BRANCH, p->config->branch, &head, NULL) != ST_OK)
 		head = (struct lake_id){{0}};
 	lake_id_hex(&head, hex);
-	hold = json_pack("{s:s,s:s,s:s,s:o*}", "reason", reason, "since", time, "checkpoint", hex,
-			 "gates", gates);
+	return json_pack("{s:s,s:s,s:s}", "reason", reason, "since", time, "checkpoint", hex);
+}
+
+static void record_hold(const struct publisher *p, const struct publish_result *result,
+			const char *reason)
+{
+	json_t *hold = hold_json(p, reason);
+	char hex[LAKE_ID_HEX_BYTES];
+	struct err err = ERR_INIT;
+
+	if (result->record)
+		json_object_set_new(hold, "gates", json_loads(result->record, 0, NULL));
 	if (!lake_id_is_none(&result->first_bad)) {
 		lake_id_hex(&result->first_bad, hex);
 		json_object_set_new(hold, "first_bad", json_string(hex));
 	}
-	text = json_dumps(hold, JSON_COMPACT);
-	if (state_write(p->lake, p->config->target, p->config->name, STATE_HOLD, text, &err) !=
+	if (state_write_json(p->lake, p->config->target, p->config->name, STATE_HOLD, hold, &err) !=
 	    ST_OK)
 		log_warn("the hold is not recorded", LOG_S("reason", err.text));
-	free(text);
-	json_decref(hold);
+}
+
+enum status publisher_pause(const struct publisher *p, const char *reason, struct err *err)
+{
+	json_t *hold = hold_json(p, reason);
+
+	json_object_set_new(hold, "paused", json_true());
+	return state_write_json(p->lake, p->config->target, p->config->name, STATE_HOLD, hold, err);
 }
 
 bool publisher_is_paused(const struct publisher *p)
 {
-	AUTO(buf_release) struct buf text = BUF_INIT;
-	json_t *hold;
-	bool paused;
+	json_t *hold = state_read_json(p->lake, p->config->name, STATE_HOLD);
+	bool paused = json_is_true(json_object_get(hold, "paused"));
 
-	if (state_read(p->lake, p->config->name, STATE_HOLD, &text, NULL) != ST_OK)
-		return false;
-	hold = json_loads(buf_str(&text), 0, NULL);
-	paused = json_is_true(json_object_get(hold, "paused"));
 	json_decref(hold);
 	return paused;
 }

@@ -29,8 +29,10 @@ MUST_CHECK enum status publisher_run(const struct publisher *p,
 				     const struct publisher_options *options,
 				     struct publish_result *out, struct err *err);
 
-/* Did `rollback --target-only` stop scheduled publishes? A publish by hand, or a
- * whole rollback, lets them go on. */
+/* Stops scheduled publishes, with a hold that `status` shows, until somebody publishes
+ * by hand or rolls back whole (`rollback --target-only`). */
+MUST_CHECK enum status publisher_pause(const struct publisher *p, const char *reason,
+				       struct err *err);
 bool publisher_is_paused(const struct publisher *p);
 
 /* A thread that publishes when the configuration says so. */

@@ -89,7 +89,8 @@ struct bytes db_iter_value(const struct db_iter *it);
 MUST_CHECK enum status db_checkpoint(struct db *db, const char *path, struct err *err);
 
 /* Reads what a scan does not: calls bad with the name of a table file, and the
- * reason, where its file is gone or its filter cannot be read. */
+ * reason, where its file is gone or its filter cannot be read. Of a large table,
+ * whose filter has several blocks, one is read. */
 void db_check_tables(struct db *db, const char *path,
 		     void (*bad)(void *ctx, const char *file, const char *why), void *ctx);
 

@@ -15,6 +15,9 @@
 #include "core/embedded/folder.h"
 #include "core/embedded/store.h"
 
+/* Logs and tables have a few MiB. */
+#define FILE_MAX_BYTES (1u << 30)
+
 struct lake_repair {
 	char *root; /* of the damaged lake */
 	char *folder; /* root/repair */
@@ -73,25 +76,10 @@ static bool ends_with(const char *name, const char *end)
 
 static enum status copy_file(const char *from, const char *to, struct err *err)
 {
-	AUTO(closep) int in = open(from, O_RDONLY | O_CLOEXEC);
-	AUTO(closep) int out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-	enum status st = ST_OK;
-	ssize_t n = 1;
+	AUTO(buf_release) struct buf data = BUF_INIT;
+	enum status st = file_read(from, FILE_MAX_BYTES, &data, err);
 
-	if (in < 0 || out < 0)
-		return err_errno(err, errno, "cannot copy %s", from);
-	while (st == ST_OK && n > 0) {
-		char data[65536];
-
-		n = read(in, data, sizeof(data));
-		if (n < 0 && errno == EINTR)
-			n = 1;
-		else if (n < 0)
-			st = err_errno(err, errno, "cannot read %s", from);
-		else
-			st = fd_write_all(out, data, (size_t)n, to, err);
-	}
-	return st == ST_OK ? fd_sync(out, false, to, err) : st;
+	return st == ST_OK ? file_replace(to, buf_str(&data), data.len, err) : st;
 }
 
 /* Tables are never written again: they are shared. All else is copied. */

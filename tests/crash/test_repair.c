@@ -16,6 +16,8 @@
 #include <unistd.h>
 
 #include "core/base/file.h"
+#include "core/embedded/db.h"
+#include "core/embedded/keys.h"
 #include "core/lake.h"
 #include "tests/lib/child.h"
 #include "tests/lib/lake_state.h"
@@ -63,6 +65,27 @@ static int child_state(const char *dir)
 	MUST(lake_state(lake, &text, &err));
 	lake_close(lake);
 	printf("%s", buf_str(&text));
+	return 0;
+}
+
+/* Takes a key out of the metadata: main's ref, or the commit that it is at. */
+static int child_lose(const char *dir, const char *what)
+{
+	AUTO(freep) char *meta = xasprintf("%s/meta", dir);
+	AUTO(buf_release) struct buf key = BUF_INIT;
+	AUTO(buf_release) struct buf value = BUF_INIT;
+	struct lake_id head;
+	struct db *db = NULL;
+
+	MUST(db_open(meta, false, DB_WHOLE_LOG, &db, &err));
+	key_ref(&key, LAKE_BRANCH, "main");
+	MUST(db_get(db, &key, &value, &err));
+	memcpy(head.bytes, value.data, sizeof(head.bytes));
+	if (strcmp(what, "commit") == 0)
+		key_commit(&key, &head);
+	db_delete(db, &key);
+	db_sync(db);
+	db_close(db);
 	return 0;
 }
 
@@ -328,6 +351,38 @@ static void a_damaged_table_costs_its_block(void **state)
 	assert_true(opened > 10);
 }
 
+/* A ref that is lost comes back from the reflog; one whose commit is lost goes to the
+ * newest that is left. */
+static void refs_come_back_from_the_reflog(void **state)
+{
+	static const char *const lost[] = {"ref", "commit"};
+	AUTO(buf_release) struct buf whole = BUF_INIT;
+
+	(void)state;
+	make_fresh();
+	read_state(&whole);
+	for (size_t i = 0; i < ARRAY_SIZE(lost); i++) {
+		const char *argv[] = {"lose", lake_dir, lost[i], NULL};
+		AUTO(freep) char *current = xasprintf("%s/meta/CURRENT", lake_dir);
+		AUTO(buf_release) struct buf said = BUF_INIT;
+		AUTO(buf_release) struct buf seen = BUF_INIT;
+
+		make_fresh();
+		assert_int_equal(child_run(argv, NULL, &said), 0);
+		assert_int_equal(unlink(current), 0); /* so that it must be put together anew */
+		buf_clear(&said);
+		if (tidemark("--repair", NULL, &said) != 0)
+			fail_msg("%s: %s", lost[i], buf_str(&said));
+		assert_int_equal(lines(&said, "puts: branch main "), 1);
+		expect_clean();
+		read_state(&seen);
+		if (i == 0)
+			assert_string_equal(buf_str(&seen), buf_str(&whole));
+		else
+			assert_int_equal(state_number(&seen), COMMITS - 1);
+	}
+}
+
 /* Killed at each of its steps: a second repair ends what the first began, in the same state. */
 static void dying_in_the_middle_is_made_good(void **state)
 {
@@ -366,11 +421,14 @@ int main(int argc, char **argv)
 		cmocka_unit_test(without_consent_nothing_changes),
 		cmocka_unit_test(files_beside_the_log_are_made_anew),
 		cmocka_unit_test(a_damaged_table_costs_its_block),
+		cmocka_unit_test(refs_come_back_from_the_reflog),
 		cmocka_unit_test(dying_in_the_middle_is_made_good),
 	};
 
 	if (argc == 4 && strcmp(argv[1], "make") == 0)
 		return child_make(argv[2], argv[3]);
+	if (argc == 4 && strcmp(argv[1], "lose") == 0)
+		return child_lose(argv[2], argv[3]);
 	if (argc == 3 && strcmp(argv[1], "state") == 0)
 		return child_state(argv[2]);
 	return cmocka_run_group_tests(tests, make_lake, remove_lake);
