@@ -2,23 +2,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <poll.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "connector/gates/gate_files.h"
 #include "connector/gates/gate_run.h"
+#include "connector/gates/shell.h"
 #include "core/base/file.h"
-
-/* Of a command's output the end is kept. */
-#define OUTPUT_KEEP_BYTES (64 << 10)
-
-extern char **environ;
 
 /* A folder of the gate's own: the list of changes, and the files where it asks
  * for them. */
@@ -125,164 +117,39 @@ static enum status workspace_make(const struct gate_run *run, struct workspace *
 	return st == ST_OK && w->files ? copy_files(run, w, err) : st;
 }
 
-static bool ours(const char *variable)
-{
-	static const char *const names[] = {
-		"TIDEMARK_LAKE=", "TIDEMARK_REF=", "TIDEMARK_TARGET_HEAD=", "TIDEMARK_CHANGES=",
-		"TIDEMARK_FILES="};
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (strncmp(variable, names[i], strlen(names[i])) == 0)
-			return true;
-	return false;
-}
-
-/* The environment of this process with the gate's variables; NULL-terminated. */
-static char **make_environment(const struct gate_subject *s, const struct workspace *w)
+/* The gate's variables; NULL-terminated. */
+static void make_variables(const struct gate_subject *s, const struct workspace *w, char *list[6])
 {
 	char merged[LAKE_ID_HEX_BYTES], target[LAKE_ID_HEX_BYTES];
-	size_t n = 0;
-	char **list;
 
-	while (environ[n])
-		n++;
-	list = xcalloc(n + 6, sizeof(*list));
-	n = 0;
-	for (char **e = environ; *e; e++)
-		if (!ours(*e))
-			list[n++] = xstrdup(*e);
 	lake_id_hex(&s->merged, merged);
 	lake_id_hex(&s->target_head, target);
-	list[n++] = xasprintf("TIDEMARK_LAKE=%s", lake_url(s->lake));
-	list[n++] = xasprintf("TIDEMARK_REF=%s", merged);
-	list[n++] = xasprintf("TIDEMARK_TARGET_HEAD=%s", target);
-	list[n++] = xasprintf("TIDEMARK_CHANGES=%s", w->changes);
-	if (w->files)
-		list[n] = xasprintf("TIDEMARK_FILES=%s", w->files);
-	return list;
-}
-
-static void free_environment(char **list)
-{
-	for (char **e = list; *e; e++)
-		free(*e);
-	free(list);
-}
-
-static enum status spawn(const struct gate_run *run, char **environment, int output, pid_t *pid,
-			 struct err *err)
-{
-	char *const argv[] = {(char *)"/bin/sh", (char *)"-c", run->gate->command, NULL};
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attributes;
-	sigset_t none;
-	int rc;
-
-	posix_spawn_file_actions_init(&files);
-	posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_adddup2(&files, output, 1);
-	posix_spawn_file_actions_adddup2(&files, output, 2);
-	posix_spawnattr_init(&attributes);
-	sigemptyset(&none);
-	posix_spawnattr_setsigmask(&attributes, &none);
-	/* a group of its own, so that a time limit ends its children too */
-	posix_spawnattr_setpgroup(&attributes, 0);
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
-	rc = posix_spawn(pid, "/bin/sh", &files, &attributes, argv, environment);
-	posix_spawnattr_destroy(&attributes);
-	posix_spawn_file_actions_destroy(&files);
-	return rc ? err_errno(err, rc, "cannot start /bin/sh") : ST_OK;
-}
-
-/* Reads output until its end, the time limit, or stop. The child's time is the
- * machine's, whatever clock the gates are given. */
-static enum status read_output(const struct gate_run *run, int fd, pid_t pid, struct buf *out)
-{
-	struct clock *clock = clock_system();
-	int64_t end_us = clock->mono_us(clock) + run->gate->timeout_ms * 1000;
-	const volatile bool *stop = run->subject->stop;
-
-	for (;;) {
-		struct pollfd p = {.fd = fd, .events = POLLIN};
-		int64_t left_ms = (end_us - clock->mono_us(clock)) / 1000;
-		ssize_t n;
-
-		if (left_ms <= 0 || (stop && *stop)) {
-			kill(-pid, SIGKILL);
-			return left_ms <= 0 ? ST_HELD : ST_INTERRUPTED;
-		}
-		if (poll(&p, 1, left_ms < 100 ? (int)left_ms : 100) <= 0)
-			continue;
-		buf_reserve(out, 4096);
-		out->data[out->len] = '\0';
-		n = read(fd, out->data + out->len, 4096);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return ST_OK;
-		out->len += (size_t)n;
-		if (out->len > 2 * OUTPUT_KEEP_BYTES) {
-			memmove(out->data, out->data + out->len - OUTPUT_KEEP_BYTES,
-				OUTPUT_KEEP_BYTES);
-			out->len = OUTPUT_KEEP_BYTES;
-		}
-		out->data[out->len] = '\0';
-	}
-}
-
-/* The last line that is not blank; output loses what is behind it. */
-static const char *last_line(struct buf *output)
-{
-	char *line;
-
-	while (output->len && (unsigned char)output->data[output->len - 1] <= ' ')
-		output->data[--output->len] = '\0';
-	line = output->len ? strrchr(output->data, '\n') : NULL;
-	return line ? line + 1 : buf_str(output);
-}
-
-static enum status verdict(struct gate_run *run, enum status read, int status, struct err *err)
-{
-	const char *line = last_line(&run->output);
-
-	if (read == ST_INTERRUPTED)
-		return err_set(err, ST_INTERRUPTED, "stopped");
-	if (read == ST_HELD)
-		return err_set(err, ST_HELD, "no verdict within %" PRId64 " ms",
-			       run->gate->timeout_ms);
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-		return ST_OK;
-	if (*line)
-		return err_set(err, ST_HELD, "%s", line);
-	if (WIFSIGNALED(status))
-		return err_set(err, ST_HELD, "ended by signal %d", WTERMSIG(status));
-	return err_set(err, ST_HELD, "exit code %d", WEXITSTATUS(status));
+	list[0] = xasprintf("TIDEMARK_LAKE=%s", lake_url(s->lake));
+	list[1] = xasprintf("TIDEMARK_REF=%s", merged);
+	list[2] = xasprintf("TIDEMARK_TARGET_HEAD=%s", target);
+	list[3] = xasprintf("TIDEMARK_CHANGES=%s", w->changes);
+	list[4] = w->files ? xasprintf("TIDEMARK_FILES=%s", w->files) : NULL;
+	list[5] = NULL;
 }
 
 static enum status run_in(struct gate_run *run, const struct workspace *w, struct err *err)
 {
-	char **environment = make_environment(run->subject, w);
-	int pipes[2], status = 0;
+	char *variables[6];
+	const struct shell_command command = {
+		.command = run->gate->command,
+		.variables = variables,
+		.timeout_ms = run->gate->timeout_ms,
+		.stop = run->subject->stop,
+	};
 	enum status st;
-	pid_t pid = -1;
 
-	if (pipe2(pipes, O_CLOEXEC) < 0) {
-		free_environment(environment);
-		return err_errno(err, errno, "no pipe");
-	}
-	st = spawn(run, environment, pipes[1], &pid, err);
-	free_environment(environment);
-	close(pipes[1]);
-	if (st == ST_OK) {
-		enum status read = read_output(run, pipes[0], pid, &run->output);
-
-		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-			;
-		kill(-pid, SIGKILL); /* what it left in the background */
-		st = verdict(run, read, status, err);
-	}
-	close(pipes[0]);
-	return st;
+	make_variables(run->subject, w, variables);
+	st = shell_run(&command, &run->output, err);
+	for (char **v = variables; *v; v++)
+		free(*v);
+	return st == ST_BUSY ? err_set(err, ST_HELD, "no verdict within %" PRId64 " ms",
+				       run->gate->timeout_ms)
+			     : st;
 }
 
 enum status gate_run_command(struct gate_run *run, struct err *err)

@@ -2,12 +2,11 @@
 
 #include <inttypes.h>
 #include <jansson.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "connector/history/state.h"
+#include "connector/worker/answers.h"
 #include "connector/worker/collector.h"
 #include "connector/worker/exporter.h"
 #include "connector/worker/progress.h"
@@ -17,7 +16,6 @@
 #define STEP_MS 10
 #define STATE_EVERY_MS 1000
 #define LAG_EVERY_MS 2000
-#define CALL_WAIT_MS 60000
 /* Faults that may pass are retried for so long without a checkpoint, or a session
  * that ran for a while. */
 #define GIVE_UP_MS (10LL * 60 * 1000)
@@ -45,20 +43,7 @@ struct connector {
 	int lost_sessions;
 	bool paused;
 	int64_t first_record_us; /* 0: none yet */
-
-	/* commands that come through the socket */
-	pthread_mutex_t lock;
-	pthread_cond_t cond;
-	uint64_t asked, answered; /* checkpoints; guarded by lock, as all below */
-	enum status answer;
-	struct err answer_err;
-	struct lake_id answer_id;
-	uint64_t answer_records;
-	bool refresh;
-	bool gone; /* no more answers */
-	struct session_status status;
-	struct offsets lag;
-	bool lag_known;
+	struct answers answers; /* to commands */
 };
 
 static int64_t now_us(const struct connector *c)
@@ -71,96 +56,6 @@ static bool stopping(const struct connector *c)
 	return c->options.stop && *c->options.stop;
 }
 
-/* ---- answers to commands ---- */
-
-static enum status answer_checkpoint(struct connector *c, struct buf *out, struct err *err)
-{
-	char hex[LAKE_ID_HEX_BYTES];
-	struct timespec until;
-	enum status st = ST_OK;
-	uint64_t mine;
-
-	deadline_after(CALL_WAIT_MS, &until);
-	pthread_mutex_lock(&c->lock);
-	mine = ++c->asked;
-	while (c->answered < mine && !c->gone && st == ST_OK)
-		if (pthread_cond_timedwait(&c->cond, &c->lock, &until) != 0)
-			st = err_set(err, ST_UNREACHABLE,
-				     "the connector did not answer within %d s",
-				     CALL_WAIT_MS / 1000);
-	if (c->answered >= mine) {
-		st = c->answer;
-		*err = c->answer_err;
-		lake_id_hex(&c->answer_id, hex);
-		buf_addf(out, "{\"commit\":\"%s\",\"records\":%" PRIu64 "}", hex,
-			 c->answer_records);
-	} else if (st == ST_OK) {
-		st = err_set(err, ST_NOT_FOUND, "the connector is stopping");
-	}
-	pthread_mutex_unlock(&c->lock);
-	return st;
-}
-
-static void put_offsets(json_t *object, const char *key, const struct offsets *o)
-{
-	AUTO(buf_release) struct buf text = BUF_INIT;
-
-	offsets_to_json(o, &text);
-	json_object_set_new(object, key, json_loads(buf_str(&text), 0, NULL));
-}
-
-static void answer_status(struct connector *c, struct buf *out)
-{
-	AUTO(offsets_release) struct offsets positions = OFFSETS_INIT;
-	json_t *object = json_object();
-	char *text;
-
-	pthread_mutex_lock(&c->lock);
-	for (size_t i = 0; i < c->status.positions.n; i++)
-		offsets_set(&positions, c->status.positions.items[i].topic,
-			    c->status.positions.items[i].partition,
-			    c->status.positions.items[i].offset);
-	json_object_set_new(object, "state", json_string(c->paused ? "PAUSED" : "RUNNING"));
-	json_object_set_new(object, "pending", json_integer((json_int_t)c->status.pending_records));
-	json_object_set_new(object, "stalled_ms", json_integer((json_int_t)c->status.stalled_ms));
-	put_offsets(object, "positions", &positions);
-	if (c->lag_known)
-		put_offsets(object, "lag", &c->lag);
-	pthread_mutex_unlock(&c->lock);
-	text = json_dumps(object, JSON_COMPACT);
-	buf_adds(out, text);
-	free(text);
-	json_decref(object);
-}
-
-static enum status on_call(void *ctx, const char *method, const char *in, struct buf *out,
-			   struct err *err)
-{
-	struct connector *c = ctx;
-	json_t *request = json_loads(in, 0, NULL);
-	const char *name = json_string_value(json_object_get(request, "name"));
-	bool mine = name && strcmp(name, c->config->name) == 0;
-
-	json_decref(request);
-	if (!mine)
-		return err_set(err, ST_NOT_FOUND, "the process that owns the lake runs %s only",
-			       c->config->name);
-	if (strcmp(method, "checkpoint") == 0)
-		return answer_checkpoint(c, out, err);
-	if (strcmp(method, "status") == 0) {
-		answer_status(c, out);
-		return ST_OK;
-	}
-	if (strcmp(method, "refresh") == 0) {
-		pthread_mutex_lock(&c->lock);
-		c->refresh = true;
-		pthread_mutex_unlock(&c->lock);
-		buf_adds(out, "{}");
-		return ST_OK;
-	}
-	return err_set(err, ST_USAGE, "no such call: %s", method);
-}
-
 /* A checkpoint that a command asked for. */
 static void serve_checkpoint(struct connector *c)
 {
@@ -169,21 +64,11 @@ static void serve_checkpoint(struct connector *c)
 	uint64_t asked;
 	enum status st;
 
-	pthread_mutex_lock(&c->lock);
-	asked = c->asked;
-	pthread_mutex_unlock(&c->lock);
-	if (asked == c->answered)
+	if (!answers_checkpoint_asked(&c->answers, &asked))
 		return;
 	st = session_checkpoint(c->session, &err);
 	session_status(c->session, &status);
-	pthread_mutex_lock(&c->lock);
-	c->answered = asked;
-	c->answer = st;
-	c->answer_err = err;
-	c->answer_id = status.head.id;
-	c->answer_records = status.head.records;
-	pthread_cond_broadcast(&c->cond);
-	pthread_mutex_unlock(&c->lock);
+	answers_checkpointed(&c->answers, asked, st, &err, &status.head);
 	session_status_release(&status);
 }
 
@@ -224,9 +109,8 @@ static void read_state(struct connector *c)
 		return;
 	if (paused != c->paused)
 		log_info(paused ? "paused" : "resumed", LOG_S("connector", c->config->name));
-	pthread_mutex_lock(&c->lock);
 	c->paused = paused;
-	pthread_mutex_unlock(&c->lock);
+	answers_set_paused(&c->answers, paused);
 	session_pause(c->session, paused);
 }
 
@@ -250,22 +134,14 @@ static void read_lag(struct connector *c, const struct session_status *status)
 		sum += p->offset > at->offset ? p->offset - at->offset : 0;
 	}
 	c->progress.lag = sum;
-	pthread_mutex_lock(&c->lock);
-	offsets_release(&c->lag);
-	c->lag = lag;
-	c->lag_known = true;
-	pthread_mutex_unlock(&c->lock);
+	answers_set_lag(&c->answers, &lag);
 }
 
 static void watch(struct connector *c)
 {
 	struct session_status status;
-	bool refresh, state_due;
+	bool refresh = answers_take_refresh(&c->answers), state_due;
 
-	pthread_mutex_lock(&c->lock);
-	refresh = c->refresh;
-	c->refresh = false;
-	pthread_mutex_unlock(&c->lock);
 	state_due = refresh || (now_us(c) - c->last_state_us) / 1000 >= STATE_EVERY_MS;
 	if (refresh)
 		session_refresh(c->session);
@@ -282,10 +158,7 @@ static void watch(struct connector *c)
 	}
 	if (c->options.progress)
 		progress_show(&c->progress, c->progress.records + status.pending_records);
-	pthread_mutex_lock(&c->lock);
-	session_status_release(&c->status);
-	c->status = status;
-	pthread_mutex_unlock(&c->lock);
+	answers_set_status(&c->answers, &status);
 }
 
 /* ---- sessions, one after the other ---- */
@@ -514,7 +387,7 @@ static enum status prepare(struct connector *c, struct err *err)
 		return st;
 	st = exporter_start(c->config, lake, c->options.clock, c->options.stop, &c->exporter, err);
 	if (st == ST_OK)
-		st = lake_serve(lake, on_call, c, err);
+		st = lake_serve(lake, answers_call, &c->answers, err);
 	if (st != ST_OK)
 		return st;
 	c->publisher = publisher_start(&publisher);
@@ -543,10 +416,7 @@ static void release(struct connector *c)
 	if (c->registry)
 		registry_close(c->registry);
 	lake_meta_release(&c->commit_meta);
-	session_status_release(&c->status);
-	offsets_release(&c->lag);
-	pthread_cond_destroy(&c->cond);
-	pthread_mutex_destroy(&c->lock);
+	answers_release(&c->answers);
 }
 
 enum status connector_run(const struct connector_options *options, struct err *err)
@@ -556,8 +426,7 @@ enum status connector_run(const struct connector_options *options, struct err *e
 	enum status st, published;
 	bool failed = false;
 
-	pthread_mutex_init(&c.lock, NULL);
-	pthread_cond_init(&c.cond, NULL);
+	answers_init(&c.answers, options->config->name);
 	c.backoff_ms = BACKOFF_FIRST_MS;
 	progress_start(&c.progress, options->clock);
 	if (options->progress)
@@ -578,10 +447,7 @@ enum status connector_run(const struct connector_options *options, struct err *e
 		*err = publish_err;
 		st = published;
 	}
-	pthread_mutex_lock(&c.lock);
-	c.gone = true;
-	pthread_cond_broadcast(&c.cond);
-	pthread_mutex_unlock(&c.lock);
+	answers_end(&c.answers);
 	release(&c);
 	progress_wipe();
 	log_set_before(NULL);
