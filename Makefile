@@ -31,7 +31,8 @@ endif
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	-Wvla -Wformat=2 -Wundef -Wwrite-strings $(if $(CI)$(WERROR),-Werror)
-CPPFLAGS += -I. -I$(B)/gen -D_GNU_SOURCE -DTIDEMARK_VERSION='"$(VERSION)"' $(rdkafka-cflags)
+CPPFLAGS += -I. -I$(B)/gen -D_GNU_SOURCE -DTIDEMARK_VERSION='"$(VERSION)"' $(rdkafka-cflags) \
+	-isystem $(duckdb-dir)/include
 CFLAGS += -std=gnu17 $(flags-$(MODE)) $(WARN) -fno-strict-aliasing -pthread
 LDFLAGS += $(filter -fsanitize=%,$(flags-$(MODE))) -pthread
 
@@ -45,6 +46,9 @@ rdkafka-dir := $(CACHE)/librdkafka-2.15.1-$(if $(filter tsan,$(MODE)),tsan,pthre
 rdkafka-cflags := -isystem $(rdkafka-dir)/include
 rdkafka-libs := $(rdkafka-dir)/lib/librdkafka.a -lsasl2 -lssl
 endif
+# DuckDB is loaded when it is first needed (connector/columnar): its header alone
+# is used here, and where `make deps` put the library.
+duckdb-dir := $(CACHE)/duckdb-1.5.5
 # The sanitizers bring an allocator of their own.
 jemalloc := $(if $(filter release debug,$(MODE)),-ljemalloc)
 LIBS := $(rdkafka-libs) -lrocksdb -lavro -lsnappy -ldeflate -lzstd -lz -lcurl -lmicrohttpd \
@@ -87,6 +91,9 @@ $(B)/%.o: %.c | $(B)/deps.stamp
 
 # It embeds them.
 $(B)/connector/writer/builtin_schemas.o: schemas/tombstone.avsc schemas/deadletter.avsc
+
+# Where it looks for the library.
+$(B)/connector/columnar/duckdb_api.o: CPPFLAGS += -DTIDEMARK_DUCKDB='"$(duckdb-dir)/lib/libduckdb.so"'
 
 $(B)/libtidemark.a: $(lib-objects)
 $(B)/libtests.a: $(test-lib-objects)
@@ -151,6 +158,7 @@ quickstart: $(B)/tidemark $(B)/tests/tools/quickstart
 
 install: $(B)/tidemark
 	install -D -m 0755 $(B)/tidemark $(DESTDIR)$(PREFIX)/bin/tidemark
+	install -D -m 0644 $(duckdb-dir)/lib/libduckdb.so $(DESTDIR)$(PREFIX)/lib/tidemark/libduckdb.so
 	install -d $(DESTDIR)$(PREFIX)/share/tidemark
 	cp -r schemas config $(DESTDIR)$(PREFIX)/share/tidemark/
 

@@ -19,11 +19,16 @@ VEGA_SHA256=6f72fda460a9863fae5fcb32f85bcd49e1761fdea6dc6cf9f4962472881cc5a3
 APICURIO=io.apicurio:apicurio-registry-app:2.6.13.Final:tar.gz:all
 APICURIO_SHA256=3cda1b34aa020fb4ac4dd6a66018d757e81e437f97e20a1f92d366b70091c6ba
 KAFKA_VERSION=4.1.1
+DUCKDB_VERSION=1.5.5
+DUCKDB_SHA256_x86_64=86d2bda909785550e8a14a57a8a4584827aff0e268d8f1a58c3fd48559f7020e
+DUCKDB_SHA256_aarch64=3b85f3ea438f7dc3691d7b5e6e4222ffe9127fd17885f96ca72e0c99925c348e
+DUCKDB_SDIST_SHA256=72f33ee57ca7595b23957671a2cc7f7fe2be0ecc2d68f63abedcfcaa3a5c1238
 
 build_packages=(gcc g++ make pkg-config npm zlib1g-dev libssl-dev libsasl2-dev
 	libzstd-dev libcurl4-openssl-dev librocksdb-dev libavro-dev libjansson-dev
 	libmicrohttpd-dev libcmocka-dev libsnappy-dev libdeflate-dev
-	libjemalloc-dev libsqlite3-dev tzdata git python3)
+	libjemalloc-dev libsqlite3-dev tzdata git python3
+	ca-certificates)
 lint_packages=(clang clang-format clang-tidy shellcheck)
 server_packages=(openjdk-17-jre-headless maven python3 python3-venv curl jq)
 
@@ -91,6 +96,44 @@ rdkafka() {
 	rm -rf "$tmp"
 }
 
+# pypi_sdist NAME VERSION SHA256 FILE: fetches the source archive to FILE. (pip would
+# run its build, to ask for what it depends on.)
+pypi_sdist() {
+	[ -f "$4" ] && return 0
+	say "fetching $1 $2 (PyPI, sources)"
+	python3 - "${PIP_INDEX_URL:-https://pypi.org/simple}" "$1" "$2" "$4.new" <<-'END' || die "$1 $2 cannot be fetched from PyPI"
+		import html, re, sys, urllib.parse, urllib.request
+		index, name, version, out = sys.argv[1:]
+		page_url = f"{index.rstrip('/')}/{name}/"
+		page = urllib.request.urlopen(page_url, timeout=60).read().decode()
+		wanted = re.escape(f"{name}-{version}.tar.gz")
+		link = html.unescape(re.search(rf'href="([^"]*/{wanted}[^"]*)"', page)[1])
+		urllib.request.urlretrieve(urllib.parse.urljoin(page_url, link), out)
+	END
+	echo "$3  $4.new" | sha256sum --check --quiet - || die "$1 $2: digest differs from the pinned $3"
+	mv "$4.new" "$4"
+}
+
+# The library for this processor, and its header.
+duckdb() {
+	local out=$cache/duckdb-$DUCKDB_VERSION cpu digest
+	[ -f "$out/lib/libduckdb.so" ] && return 0
+	case $(uname -m) in
+	x86_64) cpu=x64 digest=$DUCKDB_SHA256_x86_64 ;;
+	aarch64) cpu=arm64 digest=$DUCKDB_SHA256_aarch64 ;;
+	*) die "there is no libduckdb $DUCKDB_VERSION for $(uname -m)" ;;
+	esac
+	npm_archive "@duckdb/node-bindings-linux-$cpu@$DUCKDB_VERSION-r.5" "$digest" "$cache/duckdb-$cpu.tgz"
+	pypi_sdist duckdb "$DUCKDB_VERSION" "$DUCKDB_SDIST_SHA256" "$cache/duckdb-sdist.tar.gz"
+	rm -rf "$out" "$out.new"
+	mkdir -p "$out.new/lib" "$out.new/include"
+	tar -xzf "$cache/duckdb-$cpu.tgz" -C "$out.new/lib" --strip-components=1 package/libduckdb.so package/LICENSE
+	tar -xzf "$cache/duckdb-sdist.tar.gz" -C "$out.new/include" --strip-components=5 \
+		"duckdb-$DUCKDB_VERSION/external/duckdb/src/include/duckdb.h"
+	rm "$cache/duckdb-sdist.tar.gz" "$cache/duckdb-$cpu.tgz"
+	mv "$out.new" "$out"
+}
+
 quickstart() {
 	local out=$cache/vega-datasets-3.2.1
 	[ -f "$out/flights-20k.json" ] && return 0
@@ -140,7 +183,7 @@ python() {
 mkdir -p "$cache"
 for what in "${@:-build}"; do
 	case $what in
-	build) debian "${build_packages[@]}"; rdkafka ;;
+	build) debian "${build_packages[@]}"; rdkafka; duckdb ;;
 	lint) debian "${lint_packages[@]}" ;;
 	quickstart) quickstart ;;
 	servers) debian "${server_packages[@]}"; kafka; registry; python ;;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "connector/cli/command.h"
+#include "connector/columnar/columnar.h"
 
 /* The libraries are asked by name, not by their headers, so that each stays
  * named where it is used; a library that is not linked has no symbol. */
@@ -52,6 +53,7 @@ static json_t *libraries(void)
 		{"jansson", jansson_version_str},
 		{"zstd", ZSTD_versionString},
 		{"zlib", zlibVersion},
+		{"duckdb", columnar_library_version},
 	};
 	static const struct {
 		const char *name;
@@ -65,7 +67,7 @@ static json_t *libraries(void)
 	json_t *object = json_object();
 
 	for (size_t i = 0; i < ARRAY_SIZE(told); i++)
-		if (told[i].version)
+		if (told[i].version && told[i].version())
 			json_object_set_new(object, told[i].name, cli_json_text(told[i].version()));
 	for (size_t i = 0; i < ARRAY_SIZE(filed); i++) {
 		AUTO(freep) char *version = version_by_file(filed[i].symbol);

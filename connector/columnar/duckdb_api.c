@@ -1,0 +1,94 @@
+#include "connector/columnar/duckdb_api.h"
+
+#include <dlfcn.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "connector/columnar/columnar.h"
+
+static struct duckdb_api api;
+static enum status loaded = ST_FAILED;
+static struct err load_err;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+/* DuckDB's C API keeps its functions within a minor version. */
+#define VERSION_WANTED "v1.5."
+
+/* The first of the places that has it. Behind a file name, dlopen() looks there
+ * and nowhere else. */
+static void *open_library(struct buf *tried)
+{
+	const char *named = getenv("TIDEMARK_DUCKDB");
+	char installed[PATH_MAX + 32], *slash;
+	ssize_t n = readlink("/proc/self/exe", installed, PATH_MAX);
+	const char *places[3] = {named};
+	size_t n_places = 1;
+
+	if (!named) {
+		installed[n < 0 ? 0 : n] = '\0';
+		slash = strrchr(installed, '/');
+		strcpy(slash ? slash : installed, "/../lib/tidemark/libduckdb.so");
+		places[0] = installed;
+		places[1] = TIDEMARK_DUCKDB;
+		places[2] = "libduckdb.so";
+		n_places = 3;
+	}
+	for (size_t i = 0; i < n_places; i++) {
+		void *library = dlopen(places[i], RTLD_NOW | RTLD_LOCAL);
+
+		if (library)
+			return library;
+		buf_addf(tried, "%s%s", i ? ", " : "", places[i]);
+	}
+	return NULL;
+}
+
+static void load(void)
+{
+	AUTO(buf_release) struct buf tried = BUF_INIT;
+	void *library = open_library(&tried);
+
+	if (!library) {
+		err_set(&load_err, ST_FAILED,
+			"Parquet and SQL need libduckdb 1.5, which is not at %s; `make deps` "
+			"fetches "
+			"it, or name its file in TIDEMARK_DUCKDB",
+			buf_str(&tried));
+		return;
+	}
+#define X(name)                                                                                    \
+	*(void **)&api.name = dlsym(library, "duckdb_" #name);                                     \
+	if (!api.name) {                                                                           \
+		err_set(&load_err, ST_FAILED, "libduckdb lacks duckdb_" #name "; it must be 1.5"); \
+		return;                                                                            \
+	}
+	DUCKDB_FUNCTIONS(X)
+#undef X
+	if (strncmp(api.library_version(), VERSION_WANTED, strlen(VERSION_WANTED)) != 0) {
+		err_set(&load_err, ST_FAILED, "libduckdb is %s; it must be 1.5 (`make deps`)",
+			api.library_version());
+		return;
+	}
+	loaded = ST_OK;
+}
+
+enum status duckdb_api_load(const struct duckdb_api **out, struct err *err)
+{
+	pthread_once(&once, load);
+	if (loaded == ST_OK)
+		*out = &api;
+	else
+		*err = load_err;
+	return loaded;
+}
+
+const char *columnar_library_version(void)
+{
+	const struct duckdb_api *duck;
+	struct err err = ERR_INIT;
+
+	return duckdb_api_load(&duck, &err) == ST_OK ? duck->library_version() : NULL;
+}
