@@ -285,6 +285,14 @@ void lake_entry_release(struct lake_entry *entry);
 MUST_CHECK enum status lake_stat(struct lake *lake, const struct lake_id *commit, const char *path,
 				 struct lake_entry *out, struct err *err);
 
+struct lake_hold;
+/* Keeps the commit and its objects from being collected until the release,
+ * whatever else names them. ST_NOT_FOUND where gc is freeing it. */
+MUST_CHECK enum status lake_hold(struct lake *lake, const struct lake_id *commit,
+				 struct lake_hold **out, struct err *err);
+void lake_hold_release(struct lake_hold *hold);
+AUTO_DESTRUCTOR(struct lake_hold, lake_hold_release)
+
 struct lake_list;
 /* Entries whose path begins with prefix ("" all), in byte order. */
 MUST_CHECK enum status lake_list_open(struct lake *lake, const struct lake_id *commit,
@@ -304,6 +312,12 @@ uint64_t lake_object_size(const struct lake_object *object);
 /* Fills data with up to len bytes from offset; *n_out < len only at the end. */
 MUST_CHECK enum status lake_object_read(struct lake_object *object, uint64_t offset, void *data,
 					size_t len, size_t *n_out, struct err *err);
+/* The absolute path of a local file that holds the object's bytes and nothing
+ * else, for reading; NULL where there is none (a small object). The file is there
+ * as long as the commit is held (lake_hold()); the text as long as the object is
+ * open. Whoever reads the file has bytes that nobody has compared with their
+ * checksum. */
+const char *lake_object_path(const struct lake_object *object);
 /* Writes the whole object to a file, by reflink or in the kernel where it can. */
 MUST_CHECK enum status lake_object_copy(struct lake_object *object, int fd, struct err *err);
 void lake_object_close(struct lake_object *object);

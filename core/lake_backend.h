@@ -91,6 +91,7 @@ struct lake_diff {
 struct lake_object {
 	struct lake *lake;
 	uint64_t size; /* by the backend */
+	const char *path; /* by the backend: of a file with its bytes; NULL: none */
 };
 
 struct lake_ops {

@@ -43,6 +43,11 @@ uint64_t lake_object_size(const struct lake_object *object)
 	return object->size;
 }
 
+const char *lake_object_path(const struct lake_object *object)
+{
+	return object->path;
+}
+
 enum status lake_object_read(struct lake_object *object, uint64_t offset, void *data, size_t len,
 			     size_t *n_out, struct err *err)
 {
@@ -117,6 +122,26 @@ void lake_diff_close(struct lake_diff *diff)
 {
 	if (diff)
 		diff->lake->ops->diff_close(diff);
+}
+
+/* ---- holds ---- */
+
+/* A difference of the commit from itself: every backend keeps what it compares for
+ * as long as it is open, at the owner too. */
+enum status lake_hold(struct lake *lake, const struct lake_id *commit, struct lake_hold **out,
+		      struct err *err)
+{
+	struct lake_diff *diff;
+	enum status st = lake_diff_open(lake, commit, commit, "", &diff, err);
+
+	if (st == ST_OK)
+		*out = (struct lake_hold *)diff;
+	return st;
+}
+
+void lake_hold_release(struct lake_hold *hold)
+{
+	lake_diff_close((struct lake_diff *)hold);
 }
 
 void lake_open_reserve(struct lake *lake)

@@ -78,6 +78,7 @@ static enum status open_file(struct embedded *e, struct object *o, struct err *e
 	if ((uint64_t)o->file.st_size != o->base.size)
 		return damaged(o, err);
 	o->good = verified_has(e->verified, &o->blob, &o->file);
+	o->base.path = o->path;
 	return ST_OK;
 }
 

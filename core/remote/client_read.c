@@ -2,6 +2,7 @@
  * by the page; a page is what the iterator holds. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/remote/remote.h"
 
@@ -195,6 +196,7 @@ struct remote_object {
 	struct lake_object base;
 	uint64_t session;
 	uint64_t handle;
+	char *path; /* NULL: it has no file */
 };
 
 struct object_args {
@@ -224,6 +226,9 @@ enum status remote_object_open(struct lake *lake, const struct lake_id *commit, 
 		return st;
 	if (!wire_get_u64(a.out, "handle", &o.handle) || !wire_get_u64(a.out, "size", &o.base.size))
 		return ask_bad_answer(err);
+	/* Of this machine; but the owner may see other files than this process. */
+	if (wire_get_text(a.out, "path", &o.path) && access(o.path, R_OK) == 0)
+		o.base.path = o.path;
 	*out = (struct lake_object *)xmemdup(&o, sizeof(o));
 	return ST_OK;
 }
@@ -277,6 +282,7 @@ void remote_object_close(struct lake_object *object)
 	struct remote_object *o = (struct remote_object *)object;
 
 	remote_close_handle(remote_of(object->lake), "object", o->session, o->handle);
+	free(o->path);
 	free(o);
 }
 

@@ -204,6 +204,8 @@ static enum status run_object_open(struct request *r, struct err *err)
 		return st;
 	r->out = json_pack("{s:I,s:I}", "handle", (json_int_t)added->id, "size",
 			   (json_int_t)lake_object_size(added->object));
+	if (lake_object_path(added->object))
+		json_object_set_new(r->out, "path", wire_text(lake_object_path(added->object)));
 	handle_give_back(r->sessions, added);
 	return ST_OK;
 }

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "core/base/file.h"
 #include "tests/lib/lake_fixture.h"
 
 static struct lake_fixture fixture;
@@ -389,6 +390,44 @@ static void test_objects(void **state)
 	assert_int_equal(lake_object_open(LAKE, &id, "b", &object, &err), ST_NOT_FOUND);
 }
 
+/* A large object is a file; it stays for as long as its commit is held, and no
+ * longer. */
+static void test_files_and_holds(void **state)
+{
+	static char text[20000];
+	const struct lake_gc_options all = {.trust_clock = true};
+	AUTO(lake_hold_releasep) struct lake_hold *hold = NULL;
+	AUTO(lake_object_closep) struct lake_object *large = NULL;
+	AUTO(lake_object_closep) struct lake_object *small = NULL;
+	AUTO(freep) char *path = NULL;
+	AUTO(buf_release) struct buf content = BUF_INIT;
+	struct lake_move gone = {.kind = LAKE_BRANCH, .name = "dev"};
+	struct lake_id root = head_of("main"), id;
+	struct lake_gc_report report;
+
+	(void)state;
+	make_branch("dev", &root);
+	memset(text, 'x', sizeof(text) - 1);
+	change("dev", "small", "1");
+	id = gone.expected = change("dev", "large", text);
+	assert_ok(lake_object_open(LAKE, &id, "small", &small, &err));
+	assert_null(lake_object_path(small));
+	assert_ok(lake_object_open(LAKE, &id, "large", &large, &err));
+	assert_non_null(lake_object_path(large));
+	path = xstrdup(lake_object_path(large));
+	assert_ok(file_read(path, sizeof(text), &content, &err));
+	assert_string_equal(buf_str(&content), text);
+	lake_object_close(MOVE(large));
+	assert_ok(lake_hold(LAKE, &id, &hold, &err));
+	assert_ok(lake_refs_move(LAKE, &gone, 1, "gone", &err));
+	assert_ok(lake_gc(LAKE, &all, &report, &err));
+	assert_true(file_exists(path));
+	lake_hold_release(MOVE(hold));
+	assert_ok(lake_gc(LAKE, &all, &report, &err));
+	assert_false(file_exists(path));
+	assert_int_equal(lake_hold(LAKE, &id, &hold, &err), ST_NOT_FOUND);
+}
+
 /* By reserve and advance, as writers do it. */
 static void test_reserve(void **state)
 {
@@ -733,6 +772,7 @@ static int close_lake(void **state)
 			cmocka_unit_test_setup_teardown(test_twice_in_one, open, close_lake),      \
 			cmocka_unit_test_setup_teardown(test_graft, open, close_lake),             \
 			cmocka_unit_test_setup_teardown(test_objects, open, close_lake),           \
+			cmocka_unit_test_setup_teardown(test_files_and_holds, open, close_lake),   \
 			cmocka_unit_test_setup_teardown(test_reserve, open, close_lake),           \
 			cmocka_unit_test_setup_teardown(test_list, open, close_lake),              \
 			cmocka_unit_test_setup_teardown(test_history, open, close_lake),           \
