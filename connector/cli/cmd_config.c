@@ -52,6 +52,8 @@ static enum status run(struct cli *cli, int n, char **args, struct err *err)
 		prop_table_markdown(&connector_table, &text);
 		buf_adds(&text, "\n## Gates\n\nWhat each kind asks: docs/gates.md.\n\n");
 		prop_table_markdown(&gate_table, &text);
+		buf_adds(&text, "\n## Notifiers\n\nWhat each is given: docs/gates.md.\n\n");
+		prop_table_markdown(&notify_table, &text);
 		fputs(buf_str(&text), stdout);
 		return ST_OK;
 	}

@@ -61,8 +61,13 @@ static enum status publish_it(struct cli *cli, struct stream *s,
 		.clock = clock_system(),
 		.rng = &s->rng,
 	};
-	enum status st = publisher_run(&publisher, options, &result, err);
+	enum status st = config_check_gates(&s->config, err);
 
+	if (st != ST_OK)
+		return st;
+	if (!options->dry_run)
+		stream_notify_begin(s);
+	st = publisher_run(&publisher, options, &result, err);
 	if (st == ST_NOT_FOUND)
 		return err_set(err, st, "%s has no checkpoint yet", s->config.name);
 	if (st == ST_EMPTY) {
@@ -72,6 +77,7 @@ static enum status publish_it(struct cli *cli, struct stream *s,
 	}
 	if (st == ST_OK || (st == ST_HELD && !lake_id_is_none(&result.checkpoint)))
 		print_result(cli, s, &result, options->dry_run);
+	stream_notify(s);
 	return st;
 }
 

@@ -159,7 +159,7 @@ static enum status pause_publishes(const struct stream *s, struct err *err)
 }
 
 /* Plans, shows the plan, moves; ST_CONFLICT: something moved in between. */
-static enum status try_once(struct cli *cli, const struct stream *s, const struct arguments *a,
+static enum status try_once(struct cli *cli, struct stream *s, const struct arguments *a,
 			    const struct rollback_request *request, struct err *err)
 {
 	AUTO(rollback_plan_release) struct rollback_plan plan = {0};
@@ -174,6 +174,7 @@ static enum status try_once(struct cli *cli, const struct stream *s, const struc
 	if (!a->yes && !cli->json && !stream_confirm("Roll back?"))
 		return err_set(err, ST_FAILED, "not confirmed; nothing was moved");
 	/* First, so that no publish comes in between. */
+	stream_notify_begin(s);
 	if (a->target_only)
 		st = pause_publishes(s, err);
 	if (st == ST_OK)
@@ -189,6 +190,7 @@ static enum status try_once(struct cli *cli, const struct stream *s, const struc
 		return st;
 	stream_refresh(s);
 	print_result(cli, s, &result, a->target_only);
+	stream_notify(s);
 	return ST_OK;
 }
 

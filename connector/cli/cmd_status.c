@@ -17,6 +17,7 @@ struct standing {
 	json_t *failure; /* {"status","reason","since"}; NULL */
 	json_t *gc; /* {"time","freed_bytes"} or {"time","failed"}; NULL */
 	json_t *export; /* {"failed","since"}; NULL */
+	json_t *notify; /* what each notifier was told, by its name */
 };
 
 static void standing_release(struct standing *s)
@@ -27,6 +28,7 @@ static void standing_release(struct standing *s)
 	json_decref(s->failure);
 	json_decref(s->gc);
 	json_decref(s->export);
+	json_decref(s->notify);
 }
 
 static enum status look(const struct stream *s, struct standing *out, struct err *err)
@@ -39,6 +41,14 @@ static enum status look(const struct stream *s, struct standing *out, struct err
 	out->failure = state_read_json(s->lake, s->config.name, STATE_FAILURE);
 	out->gc = state_read_json(s->lake, s->config.name, STATE_GC);
 	out->export = state_read_json(s->lake, s->config.name, STATE_EXPORT);
+	out->notify = json_object();
+	for (size_t i = 0; i < s->config.n_notifiers; i++) {
+		const char *name = s->config.notifiers[i].name;
+		json_t *state = notify_state(s->lake, s->config.name, name);
+
+		if (state)
+			json_object_set_new(out->notify, name, state);
+	}
 	if (stream_call(s, "status", &out->live, NULL) != ST_OK)
 		out->live = NULL;
 	out->state = out->live      ? json_string_value(json_object_get(out->live, "state"))
@@ -63,12 +73,13 @@ static void print_json(const struct stream *s, const struct standing *x)
 	bool shown = x->started && !lake_id_is_none(&x->shown.checkpoint);
 
 	cli_json_line(json_pack(
-		"{s:s,s:s,s:s,s:o,s:s,s:o,s:o,s:o,s:O?,s:O?,s:O?,s:O?}", "name", s->config.name,
-		"state", x->state, "branch", s->config.branch, "head",
+		"{s:s,s:s,s:s,s:o,s:s,s:o,s:o,s:o,s:O?,s:O?,s:O?,s:O?,s:O?}", "name",
+		s->config.name, "state", x->state, "branch", s->config.branch, "head",
 		x->started ? cli_json_id(&x->head.id) : json_null(), "target", s->config.target,
 		"offsets", stream_json_offsets(&x->head.offsets), "lag", lag ? lag : json_object(),
 		"published", shown ? cli_json_id(&x->shown.checkpoint) : json_null(), "hold",
-		x->hold, "failure", x->failure, "gc", x->gc, "export", x->export));
+		x->hold, "failure", x->failure, "gc", x->gc, "export", x->export, "notify",
+		x->notify));
 }
 
 static const char *text_at(const json_t *object, const char *key)
@@ -130,6 +141,30 @@ static void print_hold(const struct stream *s, const json_t *hold)
 		       first_bad, s->config.name, first_bad, first_bad, s->config.name, first_bad);
 }
 
+static void print_notify(const json_t *notify)
+{
+	const char *name;
+	json_t *one;
+
+	json_object_foreach((json_t *)(uintptr_t)notify, name, one)
+	{
+		const json_t *failure = json_object_get(one, "failure");
+
+		printf("  notifier %s was told of %" JSON_INTEGER_FORMAT " moves", name,
+		       json_integer_value(json_object_get(one, "told")));
+		if (json_integer_value(json_object_get(one, "failed")))
+			printf(", failed %" JSON_INTEGER_FORMAT " times",
+			       json_integer_value(json_object_get(one, "failed")));
+		putchar('\n');
+		if (!json_is_object(failure))
+			continue;
+		printf("    the last of %.12s, %s: ", text_at(failure, "commit"),
+		       text_at(failure, "since"));
+		cli_print_text(text_at(failure, "reason"), true);
+		putchar('\n');
+	}
+}
+
 static void print_text(const struct stream *s, const struct standing *x)
 {
 	char id[LAKE_ID_SHORT_BYTES], time[TIME_TEXT_BYTES];
@@ -157,6 +192,7 @@ static void print_text(const struct stream *s, const struct standing *x)
 	if (x->export)
 		printf("  export failed since %s: %s\n", text_at(x->export, "since"),
 		       text_at(x->export, "failed"));
+	print_notify(x->notify);
 	if (text_at(x->gc, "failed")[0])
 		printf("  gc failed %s: %s\n", text_at(x->gc, "time"), text_at(x->gc, "failed"));
 	else if (x->gc)

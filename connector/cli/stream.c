@@ -8,6 +8,7 @@
 #include "connector/history/state.h"
 #include "connector/worker/publisher.h"
 #include "core/base/file.h"
+#include "core/base/log.h"
 
 static enum status from_file(struct cli *cli, const char *path, struct stream *s, struct err *err)
 {
@@ -25,10 +26,7 @@ static enum status from_file(struct cli *cli, const char *path, struct stream *s
 
 static enum status from_lake(struct cli *cli, const char *name, struct stream *s, struct err *err)
 {
-	AUTO(props_release) struct props props = PROPS_INIT;
 	AUTO(buf_release) struct buf text = BUF_INIT;
-	json_t *root, *value;
-	const char *key;
 	enum status st = cli_lake(cli, &s->lake, err);
 
 	if (st != ST_OK)
@@ -38,13 +36,7 @@ static enum status from_lake(struct cli *cli, const char *name, struct stream *s
 		return err_set(err, ST_NOT_FOUND,
 			       "%s is no config file, and the lake knows no connector of this name",
 			       name);
-	if (st != ST_OK)
-		return st;
-	root = json_loads(buf_str(&text), 0, NULL);
-	json_object_foreach(root, key, value) if (json_is_string(value))
-		props_set(&props, key, json_string_value(value));
-	json_decref(root);
-	return config_load_saved(&props, &s->config, err);
+	return st == ST_OK ? config_load_saved(buf_str(&text), &s->config, err) : st;
 }
 
 enum status stream_open(struct cli *cli, const char *connector, struct stream *out, struct err *err)
@@ -89,6 +81,39 @@ void stream_refresh(const struct stream *s)
 
 	if (stream_call(s, "refresh", &reply, NULL) == ST_OK)
 		json_decref(reply);
+}
+
+/* A running connector tells by itself. */
+static bool tells(const struct stream *s)
+{
+	json_t *reply;
+
+	if (s->config.n_notifiers == 0)
+		return false;
+	if (stream_call(s, "status", &reply, NULL) != ST_OK)
+		return true;
+	json_decref(reply);
+	return false;
+}
+
+void stream_notify_begin(struct stream *s)
+{
+	const struct notify notify = {&s->config, s->lake, clock_system(), NULL};
+	struct err err = ERR_INIT;
+
+	s->tells = tells(s);
+	/* a notifier's command reads the target through the socket */
+	if (s->tells && (lake_serve(s->lake, NULL, NULL, &err) != ST_OK ||
+			 notify_begin(&notify, &err) != ST_OK))
+		log_warn("notifications may be left out", LOG_S("reason", err.text));
+}
+
+void stream_notify(const struct stream *s)
+{
+	const struct notify notify = {&s->config, s->lake, clock_system(), NULL};
+
+	if (s->tells)
+		notify_all(&notify);
 }
 
 json_t *stream_json_offsets(const struct offsets *o)

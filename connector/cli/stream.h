@@ -13,6 +13,7 @@ struct stream {
 	struct lake *lake; /* the cli's */
 	struct line line; /* borrows from config */
 	struct rng rng;
+	bool tells; /* publish.notify: this command tells, as no connector runs */
 };
 
 /* Reads the file, else the lake's copy of its properties; opens the lake.
@@ -25,6 +26,9 @@ MUST_CHECK enum status stream_call(const struct stream *s, const char *method, j
 				   struct err *err);
 /* Tells a running connector that head or state moved. */
 void stream_refresh(const struct stream *s);
+/* Around what moves the target: publish.notify. What fails is logged. */
+void stream_notify_begin(struct stream *s);
+void stream_notify(const struct stream *s);
 json_t *stream_json_offsets(const struct offsets *o);
 /* Asks yes or no on the terminal; yes where standard input is none. */
 bool stream_confirm(const char *question);

@@ -76,7 +76,6 @@ struct shown_search {
 	const struct line *line;
 	const char *path;
 	uint64_t epoch;
-	uint64_t sequence;
 };
 
 static bool shows_path(const struct shown_search *s, const struct lake_id *commit)
@@ -94,16 +93,6 @@ static bool shown_in_epoch(void *ctx, const struct lake_commit *commit)
 
 	return lake_meta_get(&commit->meta, META_CHECKPOINT) && epoch &&
 	       strtoull(epoch, NULL, 10) == s->epoch && shows_path(s, &commit->id);
-}
-
-static bool holds_publication(void *ctx, const struct lake_commit *commit)
-{
-	const struct shown_search *s = ctx;
-	struct cursor cursor;
-
-	return cursor_read(s->line->lake, &commit->id, s->line->connector, &cursor, NULL) ==
-		       ST_OK &&
-	       cursor.published && cursor.sequence >= s->sequence;
 }
 
 /* The publication that brought the path into what is shown now: through the
@@ -141,15 +130,16 @@ static enum status find_shown(const struct line *line, const char *path, struct 
 	struct shown_search search = {.line = line, .path = path};
 	struct lake_id target;
 	struct shown shown;
+	uint64_t sequence;
 	enum status st = shown_read(line, &shown, err);
 
 	if (st == ST_OK)
 		st = lake_ref_get(line->lake, LAKE_BRANCH, line->target, &target, err);
 	if (st != ST_OK || !shows_path(&search, &shown.id))
 		return st;
-	st = first_publication(&search, &shown.id, &search.sequence, err);
+	st = first_publication(&search, &shown.id, &sequence, err);
 	if (st == ST_OK)
-		st = lake_log_search(line->lake, &target, holds_publication, &search, &commit, err);
+		st = publication_on_target(line, &target, sequence, &commit, err);
 	if (st == ST_OK)
 		*out = commit.id;
 	return st == ST_NOT_FOUND ? ST_OK : st;

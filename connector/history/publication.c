@@ -258,6 +258,29 @@ enum status publication_rows(const struct line *line, const struct lake_id *show
 	return ST_OK;
 }
 
+struct holder_search {
+	const struct line *line;
+	uint64_t sequence;
+};
+
+static bool holds_publication(void *ctx, const struct lake_commit *commit)
+{
+	const struct holder_search *s = ctx;
+	struct cursor cursor;
+
+	return cursor_read(s->line->lake, &commit->id, s->line->connector, &cursor, NULL) ==
+		       ST_OK &&
+	       cursor.published && cursor.sequence >= s->sequence;
+}
+
+enum status publication_on_target(const struct line *line, const struct lake_id *target,
+				  uint64_t sequence, struct lake_commit *out, struct err *err)
+{
+	struct holder_search search = {line, sequence};
+
+	return lake_log_search(line->lake, target, holds_publication, &search, out, err);
+}
+
 /* Grafts every path under root that differs in dest and in `shown`. */
 static enum status restore_root(struct lake *lake, struct lake_txn *txn, const struct lake_id *dest,
 				const struct lake_id *shown, const char *root, bool *any,

@@ -84,6 +84,13 @@ MUST_CHECK enum status publication_rows(const struct line *line, const struct la
 					size_t most, uint64_t *rows_out, size_t *n_out,
 					struct err *err);
 
+/* The target's commit that brought publication `sequence` of this connector, or, where a
+ * reset has taken that off the line, the next one after it; in O(log n). target: its
+ * head. ST_NOT_FOUND: the target holds only older ones. */
+MUST_CHECK enum status publication_on_target(const struct line *line, const struct lake_id *target,
+					     uint64_t sequence, struct lake_commit *out,
+					     struct err *err);
+
 /* Somebody may have changed this connector's paths on the target by hand: where
  * those under roots differ from the publication `shown`, dest becomes a commit on it
  * that puts them back. */

@@ -195,22 +195,6 @@ static enum status show_offsets(const struct line *line, struct rollback_plan *p
 
 /* ---- the target ---- */
 
-struct holder_search {
-	const struct line *line;
-	uint64_t sequence; /* of the publication that showed it first */
-};
-
-/* Does the target's commit hold a publication that is newer? */
-static bool holds_newer(void *ctx, const struct lake_commit *commit)
-{
-	const struct holder_search *s = ctx;
-	struct cursor cursor;
-
-	return cursor_read(s->line->lake, &commit->id, s->line->connector, &cursor, NULL) ==
-		       ST_OK &&
-	       cursor.published && cursor.sequence > s->sequence;
-}
-
 /* The newest publication that showed P'; its sequence. */
 static enum status find_publication(const struct line *line, const struct rollback_plan *plan,
 				    struct lake_id *out, uint64_t *sequence_out, struct err *err)
@@ -244,13 +228,13 @@ static enum status find_holder(const struct line *line, struct rollback_plan *pl
 			       struct lake_id *out, struct err *err)
 {
 	AUTO(lake_commit_release) struct lake_commit newer = {0};
-	struct holder_search search = {.line = line};
 	struct cursor cursor;
-	enum status st = find_publication(line, plan, &plan->reset_shows, &search.sequence, err);
+	uint64_t sequence;
+	enum status st = find_publication(line, plan, &plan->reset_shows, &sequence, err);
 
 	if (st != ST_OK)
 		return st;
-	st = lake_log_search(line->lake, &plan->target_head, holds_newer, &search, &newer, err);
+	st = publication_on_target(line, &plan->target_head, sequence + 1, &newer, err);
 	if (st != ST_OK && st != ST_NOT_FOUND)
 		return st;
 	if (st == ST_OK && newer.n_parents == 0)

@@ -15,6 +15,7 @@
 #define STATE_FAILURE "failure" /* what stopped it; removed by the next start */
 #define STATE_GC "gc" /* the last gc that the connector ran */
 #define STATE_EXPORT "export" /* why publish.export does not follow; removed when it does */
+#define STATE_NOTIFY "notify-" /* and a notifier's name: how far it was told */
 #define STATE_HOLD "hold" /* the publish that a gate refused */
 
 /* ST_NOT_FOUND where there is none. */

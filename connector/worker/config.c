@@ -401,6 +401,8 @@ static enum status load(struct config *c, bool saved, struct err *err)
 	if (st == ST_OK)
 		st = gates(c, err);
 	if (st == ST_OK)
+		st = notify_configure(&c->props, &c->notifiers, &c->n_notifiers, err);
+	if (st == ST_OK)
 		st = errors(c, err);
 	numbers(c);
 	identity(c);
@@ -427,14 +429,61 @@ enum status config_load(struct props *props, struct config *out, struct err *err
 	return load_from(props, false, out, err);
 }
 
-enum status config_load_saved(struct props *props, struct config *out, struct err *err)
+enum status config_load_saved(const char *json, struct config *out, struct err *err)
 {
-	return load_from(props, true, out, err);
+	struct props props = PROPS_INIT;
+	struct text_list withheld = {.n = 0};
+	json_t *root = json_loads(json, 0, NULL), *keys = json_object_get(root, "withheld"), *value;
+	const char *key;
+	enum status st;
+	size_t i;
+
+	json_object_foreach(root, key, value) if (json_is_string(value))
+		props_set(&props, key, json_string_value(value));
+	withheld.items = xcalloc(json_array_size(keys) + 1, sizeof(char *));
+	json_array_foreach(keys, i, value) if (json_is_string(value)) withheld.items[withheld.n++] =
+		xstrdup(json_string_value(value));
+	json_decref(root);
+	st = load_from(&props, true, out, err);
+	if (st == ST_OK)
+		out->withheld = withheld;
+	else
+		text_list_release(&withheld);
+	return st;
+}
+
+bool config_withholds(const struct config *c, const char *key)
+{
+	for (size_t i = 0; i < c->withheld.n; i++)
+		if (strcmp(c->withheld.items[i], key) == 0)
+			return true;
+	return false;
+}
+
+enum status config_check_gates(const struct config *c, struct err *err)
+{
+	static const char *const kept_back[] = {"secret", "url"};
+
+	for (size_t i = 0; i < c->n_gates; i++)
+		for (size_t j = 0; j < ARRAY_SIZE(kept_back); j++) {
+			AUTO(freep)
+			char *key = xasprintf("gates.%s.%s", c->gates[i].name, kept_back[j]);
+
+			if (c->gates[i].type == GATE_WEBHOOK && config_withholds(c, key))
+				return err_set(err, ST_USAGE,
+					       "%s is a secret, which no lake keeps, and the gate "
+					       "is not asked without it: name the configuration "
+					       "file in place of %s",
+					       key, c->name);
+		}
+	return ST_OK;
 }
 
 void config_release(struct config *c)
 {
 	gates_config_free(c->gates, c->n_gates);
+	notify_config_free(c->notifiers, c->n_notifiers);
+	text_list_release(&c->withheld);
 	props_release(&c->props);
 	props_release(&c->client);
 	props_release(&c->producer);
@@ -492,16 +541,22 @@ static char *without_user_info(const char *value)
 
 void config_public_json(const struct config *c, struct buf *out)
 {
-	json_t *object = json_object();
+	json_t *object = json_object(), *withheld = json_array();
 	char *text;
 
 	for (size_t i = 0; i < c->props.n; i++) {
 		const struct prop *p = &c->props.items[i];
 		AUTO(freep) char *value = without_user_info(p->value);
+		bool secret = config_key_is_secret(p->key);
 
-		if (!config_key_is_secret(p->key))
+		if (!secret)
 			json_object_set_new(object, p->key, json_string(value));
+		if (secret || strcmp(value, p->value) != 0)
+			json_array_append_new(withheld, json_string(p->key));
 	}
+	if (json_array_size(withheld))
+		json_object_set(object, "withheld", withheld);
+	json_decref(withheld);
 	text = json_dumps(object, JSON_SORT_KEYS | JSON_COMPACT);
 	buf_adds(out, text);
 	free(text);

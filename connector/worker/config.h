@@ -5,6 +5,7 @@
 
 #include "connector/gates/gates.h"
 #include "connector/worker/cron.h"
+#include "connector/worker/notify.h"
 #include "connector/writer/partition_writer.h"
 #include "core/base/props.h"
 
@@ -49,6 +50,10 @@ struct config {
 	const char *export_dir; /* NULL: unset */
 	struct gate_config *gates;
 	size_t n_gates;
+	struct notifier *notifiers;
+	size_t n_notifiers;
+	struct text_list
+		withheld; /* of saved properties: keys whose value the lake does not keep */
 
 	bool tolerate_errors;
 	bool log_errors, log_error_messages;
@@ -65,12 +70,17 @@ extern const struct prop_table connector_table;
  * value and remedy. Nothing outside the process is asked, but schema files and
  * time zones are read. */
 MUST_CHECK enum status config_load(struct props *props, struct config *out, struct err *err);
-/* The same for properties that the lake keeps (secrets are left out): converters,
+/* The same for properties that the lake keeps, as config_public_json() made them: converters,
  * schema files and schedules are not looked at, since a command does not need them. */
-MUST_CHECK enum status config_load_saved(struct props *props, struct config *out, struct err *err);
+MUST_CHECK enum status config_load_saved(const char *json, struct config *out, struct err *err);
+bool config_withholds(const struct config *config, const char *key);
+/* Can a command run the gates as they are configured? ST_USAGE: a webhook's secret is kept
+ * in no lake, and it would be asked unsigned. */
+MUST_CHECK enum status config_check_gates(const struct config *config, struct err *err);
 void config_release(struct config *config);
 
-/* The properties without secrets, as a JSON object. */
+/* The properties without secrets, as a JSON object; "withheld" is an array of the keys
+ * whose value is left out, or shortened by user and password. */
 void config_public_json(const struct config *config, struct buf *out);
 /* Is the key's value a secret: by the table, or by what librdkafka calls so? */
 bool config_key_is_secret(const char *key);

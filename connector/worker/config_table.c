@@ -182,6 +182,12 @@ static const struct prop_def defs[] = {
 	{.name = "publish.export",
 	 .doc = "a folder, empty or absent at first, whose symbolic link `current` always shows "
 		"the target's newest state as plain files, for engines that read folders"},
+	{.name = "publish.notify",
+	 .type = PROP_LIST,
+	 .doc = "names of notifiers that are told when the target has moved"},
+	{.name = "publish.notify.",
+	 .prefix = true,
+	 .doc = "the properties of notifier n: the table below"},
 	{.name = "gates", .type = PROP_LIST, .doc = "names of gates that a publish must pass"},
 	{.name = "gates.", .prefix = true, .doc = "the properties of gate g: the table below"},
 	{.name = "errors.tolerance",

@@ -34,6 +34,7 @@ struct connector {
 	struct publisher_thread *publisher;
 	struct collector *collector;
 	struct exporter *exporter;
+	struct notify_threads *notify;
 	struct lake_meta commit_meta;
 	struct session *session; /* the run thread's own */
 	struct progress progress;
@@ -279,7 +280,7 @@ static bool back_off(struct connector *c, enum status st, const struct err *err)
 	return true;
 }
 
-/* For commands, once the start was not refused: a refused one changes nothing. */
+/* For commands. A start that is refused changes nothing, so it comes after that. */
 static enum status save_properties(struct connector *c, struct err *err)
 {
 	AUTO(buf_release) struct buf properties = BUF_INIT;
@@ -295,6 +296,20 @@ static enum status save_properties(struct connector *c, struct err *err)
 	return st;
 }
 
+/* Once the start was not refused. */
+static enum status started(struct connector *c, struct err *err)
+{
+	const struct notify notify = {
+		.config = c->config,
+		.lake = c->options.lake,
+		.clock = c->options.clock,
+		.stop = c->options.stop,
+	};
+	enum status st = save_properties(c, err);
+
+	return st == ST_OK ? notify_start(&notify, &c->notify, err) : st;
+}
+
 static enum status run_sessions(struct connector *c, struct err *err)
 {
 	bool first = true;
@@ -304,7 +319,7 @@ static enum status run_sessions(struct connector *c, struct err *err)
 		enum status st = open_session(c, err);
 
 		if (st == ST_OK && first) {
-			st = save_properties(c, err);
+			st = started(c, err);
 			if (st != ST_OK)
 				return close_session(c, SESSION_FAILED, st, err);
 		}
@@ -443,6 +458,7 @@ enum status connector_run(const struct connector_options *options, struct err *e
 	if (failed)
 		record_failure(&c, st, err->text);
 	exporter_stop(c.exporter, st == ST_OK);
+	notify_stop(c.notify, st == ST_OK);
 	if (st == ST_OK && published != ST_OK) {
 		*err = publish_err;
 		st = published;

@@ -401,11 +401,47 @@ static enum status check_ours(const struct export_folder *f, const char *mark, s
 		f->dir, all.items[0]);
 }
 
+/* The folder's real path, or that of the nearest one above it that is there; NULL. */
+static char *nearest_real(const char *dir)
+{
+	AUTO(freep) char *path = xstrdup(dir);
+
+	for (;;) {
+		char *real = realpath(path, NULL), *slash = strrchr(path, '/');
+
+		if (real)
+			return real;
+		if (errno != ENOENT || slash == path)
+			return NULL;
+		if (!slash)
+			return realpath(".", NULL);
+		*slash = '\0';
+	}
+}
+
+/* gc and backup take what lies in a lake's folder for the lake's. */
+static enum status refuse_inside_lake(const struct export_folder *f, struct err *err)
+{
+	const char *url = lake_url(f->lake);
+	AUTO(freep)
+	char *lake = realpath(strncmp(url, "file:", 5) == 0 ? url + 5 : url, NULL);
+	AUTO(freep) char *dir = nearest_real(f->dir);
+	size_t n = lake ? strlen(lake) : 0;
+
+	if (lake && dir && strncmp(dir, lake, n) == 0 && (dir[n] == '/' || !dir[n]))
+		return err_set(err, ST_USAGE,
+			       "it is inside the lake's folder %s; give a folder outside of it",
+			       lake);
+	return ST_OK;
+}
+
 static enum status take(struct export_folder *f, struct err *err)
 {
 	AUTO(freep) char *mark = xasprintf("%s/" MARK, f->dir);
-	enum status st = dir_create_all(f->dir, err);
+	enum status st = refuse_inside_lake(f, err);
 
+	if (st == ST_OK)
+		st = dir_create_all(f->dir, err);
 	if (st == ST_OK)
 		st = check_ours(f, mark, err);
 	if (st != ST_OK)

@@ -477,6 +477,14 @@ static void test_thread(void **state)
 	longest[sizeof(longest) - 1] = '\0';
 	virtual_clock_init(&clock, 1700000000000);
 	random_commits(w);
+	{
+		AUTO(freep) char *inside = xasprintf("%s/not/yet/there", lake_url(w->lake) + 5);
+
+		config.export_dir = inside;
+		MUST_SAY(ST_USAGE, "inside the lake's folder",
+			 exporter_start(&config, w->lake, &clock.clock, NULL, &e, &err));
+		config.export_dir = w->dir;
+	}
 	MUST(exporter_start(&config, w->lake, &clock.clock, NULL, &e, &err));
 	await(w, in_step);
 	MUST_SAY(ST_USAGE, "publish.export=",
