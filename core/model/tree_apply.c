@@ -9,51 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/model/changes.h"
 #include "core/model/cursor.h"
-
-/* A change of one level. The key is an offset into the list's texts while the
- * list grows, hence no pointer. */
-struct change {
-	size_t key_at;
-	size_t key_len;
-	bool remove;
-	struct hash child;
-	uint64_t count;
-};
-
-struct changes {
-	struct change *items;
-	size_t n;
-	size_t cap;
-	struct buf texts;
-};
-
-static void changes_release(struct changes *c)
-{
-	free(c->items);
-	buf_release(&c->texts);
-	*c = (struct changes){.n = 0};
-}
-
-static void changes_add(struct changes *c, const char *key, size_t key_len, bool remove,
-			const struct hash *child, uint64_t count)
-{
-	GROW(c->items, c->n, c->cap);
-	c->items[c->n++] = (struct change){
-		.key_at = c->texts.len,
-		.key_len = key_len,
-		.remove = remove,
-		.child = *child,
-		.count = count,
-	};
-	buf_add(&c->texts, key, key_len);
-	buf_addc(&c->texts, '\0');
-}
-
-static const char *change_key(const struct changes *c, size_t i)
-{
-	return c->texts.data + c->items[i].key_at;
-}
 
 /* What one level is to become: the caller's changes at the leaves, those of the
  * level below above them. */
@@ -203,29 +160,6 @@ static enum status build_level(struct input *in, struct output *out, struct err 
 	return out->builder.n ? output_flush(out, err) : ST_OK;
 }
 
-/* The changes of the level above: an old node that is a new one too is none, and
- * one of the same key is replaced. */
-static void changes_join(const struct changes *removed, const struct changes *added,
-			 struct changes *out)
-{
-	size_t r = 0, a = 0;
-
-	while (r < removed->n || a < added->n) {
-		int order = r == removed->n ? 1
-			    : a == added->n ? -1
-					    : strcmp(change_key(removed, r), change_key(added, a));
-		const struct changes *from = order < 0 ? removed : added;
-		size_t i = order < 0 ? r : a;
-		const struct change *c = &from->items[i];
-
-		if (order != 0 || !hash_equal(&removed->items[r].child, &c->child))
-			changes_add(out, change_key(from, i), c->key_len, c->remove, &c->child,
-				    c->count);
-		r += order <= 0;
-		a += order >= 0;
-	}
-}
-
 /* A root with a single child is not one: that child is, and so on. */
 static enum status collapse(const struct node_store *store, const struct hash *top,
 			    struct hash *root_out, struct err *err)
@@ -348,13 +282,37 @@ static enum status apply_level(struct cursor *c, struct input *in, struct output
 	return ST_OK;
 }
 
-static enum status apply(const struct node_store *store, const struct hash *root,
-			 const struct tree_change *list, size_t n, struct hash *root_out,
+/* The changes of the level above one that was rewritten: an old node that is a
+ * new one too is none, and one of the same key is replaced. */
+static void level_above(const struct output *out, const struct changes *inner,
+			struct changes *above)
+{
+	AUTO(changes_release) struct changes rewritten = {.n = 0};
+
+	changes_release(above);
+	if (!inner->n) {
+		changes_join(&out->removed, &out->added, above);
+		return;
+	}
+	changes_join(&out->removed, &out->added, &rewritten);
+	changes_join(&rewritten, inner, above);
+	assert(above->n == rewritten.n + inner->n);
+}
+
+static bool any_from(const struct changes inner[TREE_LEVELS], unsigned level)
+{
+	while (level < TREE_LEVELS)
+		if (inner[level++].n)
+			return true;
+	return false;
+}
+
+static enum status apply(const struct node_store *store, const struct hash *root, struct input in,
+			 const struct changes inner[TREE_LEVELS], struct hash *root_out,
 			 struct err *err)
 {
 	AUTO(changes_release) struct changes below = {.n = 0};
 	AUTO(cursor_release) struct cursor c;
-	struct input in = {.leaf = list, .n = n};
 	enum status st;
 
 	cursor_init(&c, store, root);
@@ -369,14 +327,13 @@ static enum status apply(const struct node_store *store, const struct hash *root
 		st = top ? apply_level(&c, &in, &out, err) : build_level(&in, &out, err);
 		if (st != ST_OK)
 			return st;
-		if (in.n == 0) {
+		if (in.n == 0 && !any_from(inner, level + 1)) {
 			*root_out = *root;
 			return ST_OK;
 		}
 		if (!top || level == top->level)
 			return finish(store, &out.added, level, root_out, err);
-		changes_release(&below);
-		changes_join(&out.removed, &out.added, &below);
+		level_above(&out, &inner[level + 1], &below);
 		in = (struct input){.inner = &below, .n = below.n};
 	}
 }
@@ -397,9 +354,10 @@ static enum status check(const struct tree_change *changes, size_t n, struct err
 	return ST_OK;
 }
 
-enum status tree_apply(const struct node_store *store, const struct hash *root,
-		       const struct tree_change *changes, size_t n, struct hash *root_out,
-		       struct err *err)
+enum status tree_apply_levels(const struct node_store *store, const struct hash *root,
+			      const struct tree_change *changes, size_t n,
+			      const struct changes inner[TREE_LEVELS], struct hash *root_out,
+			      struct err *err)
 {
 	AUTO(recent_freep) struct recent *recent = xcalloc(1, sizeof(*recent));
 	struct node_store reads = {.ctx = recent, .get = recent_get, .put = recent_put};
@@ -408,5 +366,14 @@ enum status tree_apply(const struct node_store *store, const struct hash *root,
 	recent->store = store;
 	if (st != ST_OK)
 		return st;
-	return apply(&reads, root, changes, n, root_out, err);
+	return apply(&reads, root, (struct input){.leaf = changes, .n = n}, inner, root_out, err);
+}
+
+enum status tree_apply(const struct node_store *store, const struct hash *root,
+		       const struct tree_change *changes, size_t n, struct hash *root_out,
+		       struct err *err)
+{
+	static const struct changes none[TREE_LEVELS];
+
+	return tree_apply_levels(store, root, changes, n, none, root_out, err);
 }

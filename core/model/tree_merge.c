@@ -1,5 +1,7 @@
 /* Three-way merge: theirs' differences from base, where ours may keep them,
- * applied to ours. Costs by both sides' differences from base.
+ * applied to ours. Where that can be done subtree by subtree (tree_merge_nodes.c),
+ * it costs by what both sides changed side by side; else, path by path, by both
+ * sides' differences from base.
  *
  * A clash of a file with a folder of its name needs one path that only ours has
  * and one that only theirs brings, or one input would have both; so it is
@@ -9,40 +11,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/model/cursor.h"
+#include "core/model/merge.h"
 
 /* The value of TREE_MARK: entries begin with their format, 1. */
 static const char mark[] = {0};
 
-/* Changes to ours; the texts hold key, NUL, value. */
-struct pending {
-	size_t at;
-	size_t value_len;
-	bool remove;
-};
-
-struct merge {
-	const struct node_store *store;
-	const struct hash *base;
-	const struct hash *ours;
-	const struct hash *theirs;
-	enum tree_prefer prefer;
-
-	struct buf texts;
-	struct pending *pending;
-	size_t n_pending;
-	size_t cap_pending;
-
-	struct buf conflict_texts; /* NUL-terminated each */
-	size_t n_conflicts;
-
-	struct tree_iter *in_ours; /* for clashes; NULL until needed */
-	struct buf last; /* the path that was looked at before */
-	bool clashes[TREE_KEY_MAX]; /* by the place of each '/' in it */
-};
-
 static void merge_release(struct merge *m)
 {
+	for (size_t level = 0; level < TREE_LEVELS; level++)
+		changes_release(&m->inner[level]);
 	buf_release(&m->texts);
 	buf_release(&m->conflict_texts);
 	buf_release(&m->last);
@@ -126,6 +103,7 @@ static enum status judge(struct merge *m, const struct tree_entry *ours, bool *c
 	st = stays(m, ours->key, ours, clash_out, err);
 	if (st != ST_OK || !*clash_out)
 		return st;
+	m->clashed = true;
 	if (m->prefer == TREE_PREFER_THEIRS)
 		add_pending(m, ours->key, NULL, 0);
 	else if (m->prefer != TREE_PREFER_OURS)
@@ -219,9 +197,8 @@ static enum status add_new(struct merge *m, const struct tree_difference *theirs
 
 /* ---- path by path ---- */
 
-/* Takes theirs' state of a path. */
-static enum status take_theirs(struct merge *m, const struct tree_difference *theirs, bool ours_has,
-			       struct err *err)
+enum status merge_take_theirs(struct merge *m, const struct tree_difference *theirs, bool ours_has,
+			      struct err *err)
 {
 	if (theirs->b && !ours_has)
 		return add_new(m, theirs, err);
@@ -236,13 +213,13 @@ static bool same_state(const struct tree_difference *x, const struct tree_differ
 	return x->b_len == y->b_len && memcmp(x->b, y->b, x->b_len) == 0;
 }
 
-static enum status both_differ(struct merge *m, const struct tree_difference *ours,
-			       const struct tree_difference *theirs, struct err *err)
+enum status merge_both_differ(struct merge *m, const struct tree_difference *ours,
+			      const struct tree_difference *theirs, struct err *err)
 {
 	if (same_state(ours, theirs) || m->prefer == TREE_PREFER_OURS)
 		return ST_OK;
 	if (m->prefer == TREE_PREFER_THEIRS)
-		return take_theirs(m, theirs, ours->b != NULL, err);
+		return merge_take_theirs(m, theirs, ours->b != NULL, err);
 	disagree(m, theirs->key);
 	return ST_OK;
 }
@@ -273,9 +250,9 @@ static enum status walk(struct merge *m, struct err *err)
 		int order = has_o ? strcmp(o.key, t.key) : 1;
 
 		if (order == 0)
-			st = both_differ(m, &o, &t, err);
+			st = merge_both_differ(m, &o, &t, err);
 		else if (order > 0)
-			st = take_theirs(m, &t, t.a != NULL, err);
+			st = merge_take_theirs(m, &t, t.a != NULL, err);
 		if (st == ST_OK && order >= 0)
 			st = next(theirs, &t, &has_t, err);
 		if (st == ST_OK && order <= 0)
@@ -336,7 +313,24 @@ static enum status apply_pending(const struct merge *m, struct hash *root_out, s
 		}
 		list[n++] = list[i];
 	}
-	return tree_apply(m->store, m->ours, list, n, root_out, err);
+	return tree_apply_levels(m->store, m->ours, list, n, m->inner, root_out, err);
+}
+
+/* Fills m. */
+static enum status find_changes(struct merge *m, struct err *err)
+{
+	bool done;
+	enum status st = merge_nodes(m, &done, err);
+
+	if (st != ST_OK || done)
+		return st;
+	for (size_t level = 0; level < TREE_LEVELS; level++)
+		changes_release(&m->inner[level]);
+	buf_clear(&m->texts);
+	buf_clear(&m->conflict_texts);
+	buf_clear(&m->last);
+	m->n_pending = m->n_conflicts = 0;
+	return walk(m, err);
 }
 
 enum status tree_merge(const struct node_store *store, const struct hash *base,
@@ -361,7 +355,7 @@ enum status tree_merge(const struct node_store *store, const struct hash *base,
 		*root_out = *ours;
 		return ST_OK;
 	}
-	st = walk(&m, err);
+	st = find_changes(&m, err);
 	if (st != ST_OK)
 		return st;
 	if (m.n_conflicts) {
