@@ -29,8 +29,8 @@ static void print_json(const struct stream *s, const struct cut_plan *plan,
 				made ? cli_json_id(made) : json_null()));
 }
 
-static enum status drop(struct cli *cli, const struct stream *s, const char *range, bool dry_run,
-			bool yes, struct err *err)
+static enum status drop(struct cli *cli, const struct stream *s, const char *range,
+			const char *reason, bool dry_run, bool yes, struct err *err)
 {
 	AUTO(cut_plan_release) struct cut_plan plan = {.records = 0};
 	AUTO(freep) char *from = xstrdup(range);
@@ -43,7 +43,7 @@ static enum status drop(struct cli *cli, const struct stream *s, const char *ran
 			       "'%s': give FROM..TO, two checkpoints of %s; both are dropped",
 			       range, s->config.name);
 	*dots = '\0';
-	st = cut_plan_drop(&s->line, from, dots + 2, &plan, err);
+	st = cut_plan_drop(&s->line, from, dots + 2, reason, &plan, err);
 	if (st != ST_OK)
 		return st;
 	print_plan(cli, s, &plan);
@@ -66,10 +66,12 @@ static enum status run(struct cli *cli, int n, char **args, struct err *err)
 {
 	AUTO(cli_args_release) struct cli_args positional = {0};
 	AUTO(stream_close) struct stream s = {0};
+	const char *reason = NULL;
 	bool dry_run = false, yes = false;
 	const struct cli_option options[] = {
 		{"dry-run", 0, CLI_FLAG, &dry_run},
 		{"yes", 'y', CLI_FLAG, &yes},
+		{"reason", 0, CLI_TEXT, &reason},
 	};
 	enum status st =
 		cli_parse(cli, n, args, options, ARRAY_SIZE(options), 2, 2, &positional, err);
@@ -77,7 +79,7 @@ static enum status run(struct cli *cli, int n, char **args, struct err *err)
 	if (st == ST_OK)
 		st = stream_open(cli, positional.items[0], &s, err);
 	if (st == ST_OK)
-		st = drop(cli, &s, positional.items[1], dry_run, yes, err);
+		st = drop(cli, &s, positional.items[1], reason, dry_run, yes, err);
 	if (st == ST_EMPTY) {
 		if (!cli->json)
 			puts(err->text);
@@ -88,11 +90,12 @@ static enum status run(struct cli *cli, int n, char **args, struct err *err)
 
 const struct command command_drop = {
 	.name = "drop",
-	.usage = "CONNECTOR FROM..TO [--dry-run] [--yes]",
+	.usage = "CONNECTOR FROM..TO [--reason TEXT] [--dry-run] [--yes]",
 	.summary = "take the files of some checkpoints out, and keep the later ones",
 	.help = "FROM and TO are named as for `rollback --to`; both are dropped. Their rows are\n"
 		"recorded as lost, Kafka is not read again, and the next publish shows it.\n"
 		"`rollback CONNECTOR --undo` takes it back.\n"
+		"--reason   why; it is recorded with the rows\n"
 		"--dry-run  print the plan alone\n",
 	.run = run,
 };

@@ -14,6 +14,7 @@
 struct arguments {
 	struct cli_list to, skip;
 	const char *mode;
+	const char *reason;
 	bool undo, target_only, dry_run, yes;
 	struct position *positions;
 };
@@ -44,6 +45,9 @@ static enum status check(struct arguments *a, struct rollback_request *request, 
 			       "and --skip-to out");
 	if (strcmp(a->mode, "revert") != 0 && strcmp(a->mode, "reset") != 0)
 		return err_set(err, ST_USAGE, "--mode %s: give revert or reset", a->mode);
+	if (a->reason && a->skip.n == 0)
+		return err_set(err, ST_USAGE,
+			       "--reason is recorded with what --skip-to leaves out; give both");
 	a->positions = xcalloc(a->skip.n, sizeof(*a->positions));
 	for (size_t i = 0; i < a->skip.n; i++)
 		if (!position_parse(a->skip.items[i], true, &a->positions[i]))
@@ -57,6 +61,7 @@ static enum status check(struct arguments *a, struct rollback_request *request, 
 	request->mode = strcmp(a->mode, "reset") == 0 ? ROLLBACK_RESET : ROLLBACK_REVERT;
 	request->skip = a->positions;
 	request->n_skip = a->skip.n;
+	request->reason = a->reason;
 	return ST_OK;
 }
 
@@ -202,13 +207,10 @@ static enum status run(struct cli *cli, int n, char **args, struct err *err)
 	AUTO(asked_release) struct asked asked = {0};
 	struct rollback_request request = {.ask = ask_once, .ask_ctx = &asked};
 	const struct cli_option options[] = {
-		{"to", 0, CLI_LIST, &a.to},
-		{"skip-to", 0, CLI_LIST, &a.skip},
-		{"mode", 0, CLI_TEXT, &a.mode},
-		{"undo", 0, CLI_FLAG, &a.undo},
-		{"dry-run", 0, CLI_FLAG, &a.dry_run},
-		{"yes", 'y', CLI_FLAG, &a.yes},
-		{"target-only", 0, CLI_FLAG, &a.target_only},
+		{"to", 0, CLI_LIST, &a.to},         {"skip-to", 0, CLI_LIST, &a.skip},
+		{"reason", 0, CLI_TEXT, &a.reason}, {"mode", 0, CLI_TEXT, &a.mode},
+		{"undo", 0, CLI_FLAG, &a.undo},     {"dry-run", 0, CLI_FLAG, &a.dry_run},
+		{"yes", 'y', CLI_FLAG, &a.yes},     {"target-only", 0, CLI_FLAG, &a.target_only},
 	};
 	enum status st =
 		cli_parse(cli, n, args, options, ARRAY_SIZE(options), 1, 1, &positional, err);
@@ -232,7 +234,7 @@ static enum status run(struct cli *cli, int n, char **args, struct err *err)
 const struct command command_rollback = {
 	.name = "rollback",
 	.usage = "CONNECTOR --to TARGET... | --undo [--mode revert|reset] [--skip-to "
-		 "T:P:OFFSET|latest]... "
+		 "T:P:OFFSET|latest]... [--reason TEXT] "
 		 "[--target-only] [--dry-run] [--yes]",
 	.summary = "put data and consumer back, together, to a checkpoint",
 	.help = "TARGET is a ref, TOPIC:PARTITION:OFFSET, a time (of commits) or record:TIME; of\n"
@@ -241,6 +243,7 @@ const struct command command_rollback = {
 		"--mode reset   move the target's branch back, where that drops nobody else's "
 		"work\n"
 		"--skip-to      go on behind these offsets; what is skipped is recorded as lost\n"
+		"--reason       why; it is recorded with what is skipped\n"
 		"--undo         take the newest rollback back, and what came since with it\n"
 		"--target-only  take the data out of sight and stop publishes; ingest goes on, "
 		"and\n"

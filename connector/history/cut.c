@@ -73,10 +73,10 @@ static enum status begin(const struct line *line, struct cut_plan *plan, struct 
 
 /* ---- drop ---- */
 
-static enum status drop_path(const struct line *line, struct cut_plan *plan, char **path,
-			     struct err *err)
+static enum status drop_path(const struct line *line, struct cut_plan *plan, const char *reason,
+			     char **path, struct err *err)
 {
-	struct loser loser = {plan, "drop", "dropped by hand"};
+	struct loser loser = {plan, "drop", reason ? reason : "dropped by hand"};
 	AUTO(lake_entry_release) struct lake_entry entry = {.path = NULL};
 	enum status st = lake_stat(line->lake, &plan->head.id, *path, &entry, err);
 
@@ -110,7 +110,7 @@ static enum status resolve_ends(const struct line *line, const char *from, const
 }
 
 static enum status plan_drop(const struct line *line, const char *from, const char *to,
-			     struct cut_plan *plan, struct err *err)
+			     const char *reason, struct cut_plan *plan, struct err *err)
 {
 	AUTO(lake_diff_closep) struct lake_diff *diff = NULL;
 	struct lake_diff_entry entry;
@@ -124,7 +124,7 @@ static enum status plan_drop(const struct line *line, const char *from, const ch
 		AUTO(freep) char *path = entry.path;
 
 		if (entry.change == LAKE_ADDED && !path_is_document(path))
-			st = drop_path(line, plan, &path, err);
+			st = drop_path(line, plan, reason, &path, err);
 	}
 	if (st != ST_END)
 		return st;
@@ -134,10 +134,10 @@ static enum status plan_drop(const struct line *line, const char *from, const ch
 }
 
 enum status cut_plan_drop(const struct line *line, const char *from, const char *to,
-			  struct cut_plan *out, struct err *err)
+			  const char *reason, struct cut_plan *out, struct err *err)
 {
 	struct cut_plan plan = {.records = 0};
-	enum status st = plan_drop(line, from, to, &plan, err);
+	enum status st = plan_drop(line, from, to, reason, &plan, err);
 
 	if (st != ST_OK)
 		cut_plan_release(&plan);
@@ -262,6 +262,28 @@ static void put_kind(struct lake_txn *txn, const struct cut_plan *plan)
 	lake_txn_set_meta(txn, META_DROPPED, range);
 }
 
+/* An unknown outcome is never guessed: is the batch on the line from ingest's head back to
+ * the plan's (I7)? */
+static enum status find_batch(const struct line *line, const struct cut_plan *plan,
+			      const char *batch, struct lake_id *out, struct err *err)
+{
+	struct lake_id at;
+	enum status st = lake_ref_get(line->lake, LAKE_BRANCH, line->branch, &at, err);
+
+	while (st == ST_OK && !lake_id_is_none(&at) && !lake_id_equal(&at, &plan->head.id)) {
+		AUTO(checkpoint_release) struct checkpoint cp = {0};
+
+		st = checkpoint_read(line->lake, &at, &cp, err);
+		if (st == ST_OK && strcmp(cp.batch, batch) == 0) {
+			*out = at;
+			return ST_OK;
+		}
+		at = cp.previous;
+	}
+	return st == ST_OK ? err_set(err, ST_CONFLICT, "nothing was taken out of %s", line->branch)
+			   : st;
+}
+
 enum status cut_apply(const struct line *line, const struct cut_plan *plan, struct lake_id *out,
 		      struct err *err)
 {
@@ -291,5 +313,5 @@ enum status cut_apply(const struct line *line, const struct cut_plan *plan, stru
 	if (st == ST_OK)
 		st = lake_txn_commit(txn, line->branch, &plan->head.id, message, out, err);
 	KILL_POINT("cut.after_commit");
-	return st;
+	return st == ST_UNKNOWN ? find_batch(line, plan, cp.batch, out, err) : st;
 }

@@ -26,10 +26,11 @@ struct cut_plan {
 void cut_plan_release(struct cut_plan *plan);
 
 /* Finds out what would go, and moves nothing. from, to: as target_resolve() takes
- * them. ST_EMPTY: they added nothing that is still there. ST_USAGE: `to` comes
- * before `from`, or `from` is the connector's first checkpoint. */
+ * them. reason: recorded with what is lost; NULL: "dropped by hand". ST_EMPTY: they added nothing
+ * that is still there. ST_USAGE: `to` comes before `from`, or `from` is the connector's first
+ * checkpoint. */
 MUST_CHECK enum status cut_plan_drop(const struct line *line, const char *from, const char *to,
-				     struct cut_plan *out, struct err *err);
+				     const char *reason, struct cut_plan *out, struct err *err);
 /* ST_EMPTY: nothing was changed by hand. */
 MUST_CHECK enum status cut_plan_accept(const struct line *line, struct cut_plan *out,
 				       struct err *err);

@@ -147,40 +147,129 @@ static enum status find_shown(const struct line *line, const char *path, struct 
 
 /* ---- the whole answer ---- */
 
+/* What the checkpoint records as lost, this offset among it; *out NULL: not. Borrows from
+ * losses. */
+static enum status loss_of(const struct line *line, const struct lake_commit *commit,
+			   const struct position *p, struct losses *losses, const struct loss **out,
+			   struct err *err)
+{
+	AUTO(buf_release) struct buf text = BUF_INIT;
+	enum status st = checkpoint_document(line->lake, commit, META_LOST, &text, err);
+
+	*out = NULL;
+	if (st == ST_OK && text.len)
+		st = losses_from_json(text.data, losses, err);
+	for (size_t i = 0; st == ST_OK && i < losses->n; i++) {
+		const struct loss *l = &losses->items[i];
+
+		if (strcmp(l->topic, p->topic) == 0 && l->partition == p->partition &&
+		    p->offset >= l->from && (l->to < 0 || p->offset < l->to))
+			*out = l;
+	}
+	return st;
+}
+
 static enum status check_range(const struct line *line, const struct checkpoint *cp,
 			       const struct position *p, struct err *err)
 {
 	AUTO(lake_commit_release) struct lake_commit commit = {0};
-	AUTO(buf_release) struct buf ranges_text = BUF_INIT;
-	AUTO(buf_release) struct buf lost_text = BUF_INIT;
+	AUTO(buf_release) struct buf text = BUF_INIT;
 	AUTO(ranges_release) struct ranges ranges = {0};
 	AUTO(losses_release) struct losses losses = {0};
 	const struct range *range;
+	const struct loss *loss;
+	char id[LAKE_ID_SHORT_BYTES];
 	enum status st = lake_commit_read(line->lake, &cp->id, &commit, err);
 
 	if (st == ST_OK)
-		st = checkpoint_document(line->lake, &commit, META_RANGES, &ranges_text, err);
+		st = checkpoint_document(line->lake, &commit, META_RANGES, &text, err);
+	if (st == ST_OK && text.len)
+		st = ranges_from_json(text.data, &ranges, err);
 	if (st == ST_OK)
-		st = checkpoint_document(line->lake, &commit, META_LOST, &lost_text, err);
-	if (st == ST_OK && ranges_text.len)
-		st = ranges_from_json(ranges_text.data, &ranges, err);
-	if (st == ST_OK && lost_text.len)
-		st = losses_from_json(lost_text.data, &losses, err);
+		st = loss_of(line, &commit, p, &losses, &loss, err);
 	if (st != ST_OK)
 		return st;
-	for (size_t i = 0; i < losses.n; i++) {
-		const struct loss *l = &losses.items[i];
-
-		if (strcmp(l->topic, p->topic) == 0 && l->partition == p->partition &&
-		    p->offset >= l->from && p->offset < l->to)
-			return err_set(err, ST_NOT_FOUND, "%s:%d:%" PRId64 " is lost: %s (%s)",
-				       p->topic, p->partition, p->offset, l->reason, l->policy);
-	}
+	lake_id_short(&cp->id, id);
+	if (loss)
+		return err_set(err, ST_NOT_FOUND,
+			       "%s:%d:%" PRId64 " was not read: %s (%s), recorded by %s", p->topic,
+			       p->partition, p->offset, loss->reason, loss->policy, id);
 	range = ranges_find(&ranges, p->topic, p->partition);
 	if (!range || p->offset < range->from)
 		return err_set(err, ST_NOT_FOUND, "%s:%d:%" PRId64 " is before where %s started",
 			       p->topic, p->partition, p->offset, line->connector);
 	return ST_OK;
+}
+
+/* ---- whether it is there still ---- */
+
+struct cut_search {
+	const struct line *line;
+	const char *path;
+	const char *checksum; /* that the file had */
+	uint64_t sequence; /* of the checkpoint that added it */
+};
+
+/* Is it later, and without that file? What was taken out comes back only by a rollback to
+ * before that, whose line does not hold the cut. */
+static bool lacks_file(void *ctx, const struct lake_commit *commit)
+{
+	const struct cut_search *s = ctx;
+	AUTO(lake_entry_release) struct lake_entry entry = {0};
+	const char *sequence = lake_meta_get(&commit->meta, META_SEQUENCE);
+
+	if (!commit_is_checkpoint(commit, s->line->connector) || !sequence ||
+	    strtoull(sequence, NULL, 10) <= s->sequence)
+		return false;
+	return lake_stat(s->line->lake, &commit->id, s->path, &entry, NULL) != ST_OK ||
+	       strcmp(entry.checksum, s->checksum) != 0;
+}
+
+/* "...; main shows it until the next publish", where that is so. */
+static const char *until_when(const struct line *line, const struct cut_search *search)
+{
+	AUTO(lake_entry_release) struct lake_entry entry = {0};
+	struct shown shown;
+
+	return shown_read(line, &shown, NULL) == ST_OK &&
+			       lake_stat(line->lake, &shown.id, search->path, &entry, NULL) ==
+				       ST_OK &&
+			       strcmp(entry.checksum, search->checksum) == 0
+		       ? "; the target shows it until the next publish"
+		       : "";
+}
+
+/* ST_NOT_FOUND: a later checkpoint has taken the file out, or has other rows in its place. */
+static enum status check_kept(const struct line *line, const struct checkpoint *head,
+			      const struct checkpoint *cp, const struct position *p,
+			      const char *path, struct err *err)
+{
+	AUTO(lake_entry_release) struct lake_entry entry = {0};
+	AUTO(lake_commit_release) struct lake_commit cut = {0};
+	AUTO(losses_release) struct losses losses = {0};
+	struct cut_search search = {.line = line, .path = path, .sequence = cp->sequence};
+	char read_by[LAKE_ID_SHORT_BYTES], cut_by[LAKE_ID_SHORT_BYTES];
+	const struct loss *loss;
+	enum status st = lake_stat(line->lake, &cp->id, path, &entry, err);
+
+	if (st != ST_OK)
+		return st;
+	search.checksum = entry.checksum;
+	st = lake_log_search(line->lake, &head->id, lacks_file, &search, &cut, err);
+	if (st == ST_NOT_FOUND)
+		return ST_OK;
+	if (st == ST_OK)
+		st = loss_of(line, &cut, p, &losses, &loss, err);
+	if (st != ST_OK)
+		return st;
+	lake_id_short(&cp->id, read_by);
+	lake_id_short(&cut.id, cut_by);
+	return err_set(err, ST_NOT_FOUND,
+		       "%s:%d:%" PRId64
+		       " was read by checkpoint %s, and taken out by %s: %s (%s)%s",
+		       p->topic, p->partition, p->offset, read_by, cut_by,
+		       loss ? loss->reason : "it is in no record of losses",
+		       loss ? loss->policy : "unknown", until_when(line, &search));
 }
 
 enum status find_record(const struct line *line, const struct position *p, struct found *out,
@@ -202,6 +291,8 @@ enum status find_record(const struct line *line, const struct position *p, struc
 		return st;
 	found.checkpoint = cp.id;
 	st = find_file(line, &cp, p, &found, err);
+	if (st == ST_OK && found.path)
+		st = check_kept(line, &head, &cp, p, found.path, err);
 	if (st == ST_OK && found.path)
 		st = find_shown(line, found.path, &found.published, err);
 	if (st != ST_OK)

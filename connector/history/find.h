@@ -13,8 +13,9 @@ struct found {
 
 void found_release(struct found *f);
 
-/* ST_NOT_FOUND: the offset is not in the lake (err says whether it is not read
- * yet, was before the start, or is recorded as lost). */
+/* ST_NOT_FOUND: the record is not in the lake. err says whether it is not read yet, was
+ * before the start, is recorded as lost (skipped, say), or was taken out again, and by
+ * which commit, why. */
 MUST_CHECK enum status find_record(const struct line *line, const struct position *position,
 				   struct found *out, struct err *err);
 

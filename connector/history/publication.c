@@ -258,6 +258,19 @@ enum status publication_rows(const struct line *line, const struct lake_id *show
 	return ST_OK;
 }
 
+enum status publication_look(const struct line *line, const struct lake_id *x, struct err *err)
+{
+	struct lake_id now;
+	bool there = false;
+	enum status st = lake_ref_get(line->lake, LAKE_BRANCH, line->published, &now, err);
+
+	if (st == ST_OK)
+		st = lake_is_ancestor(line->lake, x, &now, &there, err);
+	if (st != ST_OK || there)
+		return st;
+	return err_set(err, ST_CONFLICT, "it did not happen; %s has not moved", line->target);
+}
+
 struct holder_search {
 	const struct line *line;
 	uint64_t sequence;

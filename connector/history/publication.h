@@ -84,6 +84,11 @@ MUST_CHECK enum status publication_rows(const struct line *line, const struct la
 					size_t most, uint64_t *rows_out, size_t *n_out,
 					struct err *err);
 
+/* After a move with an unknown outcome: is X on the publication branch, whatever came on top
+ * of it since? ST_OK; ST_CONFLICT: it is not, so nothing has moved. */
+MUST_CHECK enum status publication_look(const struct line *line, const struct lake_id *x,
+					struct err *err);
+
 /* The target's commit that brought publication `sequence` of this connector, or, where a
  * reset has taken that off the line, the next one after it; in O(log n). target: its
  * head. ST_NOT_FOUND: the target holds only older ones. */

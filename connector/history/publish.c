@@ -294,18 +294,12 @@ static enum status move_once(struct attempt *a, struct err *err)
 		{LAKE_BRANCH, a->line->target, a->target, a->merged},
 		{LAKE_BRANCH, a->line->branch, a->head, a->head}, /* no new epoch meanwhile */
 	};
-	struct lake_id now;
 	enum status st;
 
 	KILL_POINT("publish.before_move");
 	st = lake_refs_move(a->line->lake, moves, ARRAY_SIZE(moves), a->message, err);
 	KILL_POINT("publish.after_move");
-	if (st != ST_UNKNOWN)
-		return st;
-	st = lake_ref_get(a->line->lake, LAKE_BRANCH, a->line->published, &now, err);
-	if (st == ST_OK && !lake_id_equal(&now, &a->x))
-		st = ST_CONFLICT;
-	return st;
+	return st == ST_UNKNOWN ? publication_look(a->line, &a->x, err) : st;
 }
 
 static enum status apply(struct attempt *a, struct err *err)

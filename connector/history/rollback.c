@@ -104,14 +104,8 @@ enum status rollback_apply(const struct line *line, const struct rollback_plan *
 		st = lake_refs_move(line->lake, moves, ARRAY_SIZE(moves), plan->message, err);
 		KILL_POINT("rollback.moved");
 	}
-	if (st == ST_UNKNOWN) {
-		struct lake_id now;
-
-		st = lake_ref_get(line->lake, LAKE_BRANCH, line->published, &now, err);
-		if (st == ST_OK && !lake_id_equal(&now, &x))
-			st = err_set(err, ST_CONFLICT,
-				     "the rollback did not happen; nothing was moved");
-	}
+	if (st == ST_UNKNOWN)
+		st = publication_look(line, &x, err);
 	if (st != ST_OK)
 		return st;
 	*out = (struct rollback_result){

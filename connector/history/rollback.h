@@ -32,6 +32,7 @@ struct rollback_request {
 	bool target_only; /* ingest and Kafka are left alone; not with undo or skips */
 	const struct position *skip; /* --skip-to */
 	size_t n_skip;
+	const char *reason; /* recorded with what is skipped; NULL: "skipped by a rollback" */
 	rollback_ask_kafka ask;
 	void *ask_ctx;
 };

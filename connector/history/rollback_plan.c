@@ -343,7 +343,7 @@ static enum status apply_skips(const struct rollback_request *request, struct ro
 		if (to > from) {
 			ranges_add(&plan->skipped, skip->topic, skip->partition, from, to);
 			losses_add(&plan->losses, skip->topic, skip->partition, from, to, "skip-to",
-				   "skipped by a rollback");
+				   request->reason ? request->reason : "skipped by a rollback");
 		}
 	}
 	return ST_OK;

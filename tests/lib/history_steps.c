@@ -68,6 +68,7 @@ char *history_path(int partition, int64_t from)
 void history_batch(struct history *h, struct batch *b, int partition, int64_t from, int64_t to)
 {
 	AUTO(freep) char *text = xasprintf("%d:%" PRId64 "-%" PRId64, partition, from, to);
+	AUTO(freep) char *rows = xasprintf("%" PRId64 "-%" PRId64, from, to - 1);
 	struct written_file *f;
 
 	*b = (struct batch)BATCH_INIT;
@@ -76,6 +77,7 @@ void history_batch(struct history *h, struct batch *b, int partition, int64_t fr
 	GROW(b->files.items, b->files.n, b->files.cap);
 	f = &b->files.items[b->files.n++];
 	*f = (struct written_file){.path = history_path(partition, from), .content_type = ""};
+	lake_meta_set(&f->meta, "tidemark.offsets", rows);
 	MUST(lake_upload_open(h->lake, &f->upload, &err));
 	MUST(lake_upload_write(f->upload, text, strlen(text), &err));
 	MUST(lake_upload_finish(f->upload, &err));

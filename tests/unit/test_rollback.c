@@ -392,7 +392,7 @@ static void do_drop(struct connector *c, struct rng *r)
 		from = m->states[from].previous;
 	lake_id_hex(&m->states[from].id, from_hex);
 	lake_id_hex(&m->states[to].id, to_hex);
-	st = cut_plan_drop(&c->h.line, from_hex, to_hex, &plan, &why);
+	st = cut_plan_drop(&c->h.line, from_hex, to_hex, NULL, &plan, &why);
 	gone = m->states[to];
 	for (int i = 0; i < m->states[m->states[from].previous].n_files; i++)
 		remove_file(&gone, &m->states[m->states[from].previous].files[i]);
