@@ -42,13 +42,16 @@ AUTO_DESTRUCTOR(struct column_rows, column_rows_free)
 /* Begins a chunk, whose vectors are empty and of the wanted columns' types. */
 void column_rows_begin(struct column_rows *rows, duckdb_data_chunk chunk);
 /* Decodes one value at *pos as the next row and moves *pos behind it. end bounds
- * it; COLUMN_ROWS_SLACK bytes behind end can be read. The row's text and bytes
- * are not copied: they must stay until the chunk has been used.
+ * it; whole: it must end there. COLUMN_ROWS_SLACK bytes behind end can be read.
+ * The row's text and bytes are not copied: they must stay until the chunk has
+ * been used.
  * ST_POISON: it is not one value of the schema, or one that its column cannot
  * hold; err has the column and why. The chunk is as before. */
 MUST_CHECK enum status column_rows_add(struct column_rows *rows, const unsigned char **pos,
-				       const unsigned char *end, struct err *err);
-size_t column_rows_count(const struct column_rows *rows); /* at most the vector size, 2,048 */
+				       const unsigned char *end, bool whole, struct err *err);
+size_t column_rows_count(const struct column_rows *rows);
+/* May no row be added any more? Of 2,048 rows, or of very many items in lists. */
+bool column_rows_full(const struct column_rows *rows);
 /* Ends the chunk: sizes of lists, and its own. */
 void column_rows_end(struct column_rows *rows);
 

@@ -145,6 +145,14 @@ static const char *text_of(const json_t *object, const char *key)
 	return json_string_value(json_object_get(object, key));
 }
 
+/* An id that readers find a field by, as Iceberg writes them; 0: none. */
+static int32_t id_of(const json_t *object, const char *key)
+{
+	json_int_t id = json_integer_value(json_object_get(object, key));
+
+	return id > 0 && id <= INT32_MAX ? (int32_t)id : 0;
+}
+
 /* The full name of a definition in a namespace ("" none). */
 static enum status name_of(struct parser *p, const json_t *j, const char *ns, const char **out)
 {
@@ -327,6 +335,7 @@ static enum status parse_field(struct parser *p, struct schema_node *record, con
 				       name);
 	f->name = keep_text(p->s, name);
 	f->default_json = json_object_get(j, "default");
+	f->id = id_of(j, "field-id");
 	if (!read_aliases(p, j, &f->aliases, &f->n_aliases))
 		return err_set(p->err, ST_FAILED, "an alias of field '%s' is no text", name);
 	st = parse_type(p, type, ns, &f->type);
@@ -427,6 +436,8 @@ static enum status parse_item(struct parser *p, enum schema_type type, const jso
 		return err_set(p->err, ST_FAILED, "an %s without '%s'", type_names[type], key);
 	n->branches = schema_alloc(p->s, sizeof(*n->branches));
 	n->n_branches = 1;
+	n->item_id = id_of(j, type == SCHEMA_ARRAY ? "element-id" : "value-id");
+	n->key_id = id_of(j, "key-id");
 	*out = n;
 	return parse_type(p, item, ns, &n->branches[0]);
 }

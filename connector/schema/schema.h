@@ -56,6 +56,7 @@ struct schema_field {
 	/* The default as Avro bytes, once json_encode_prepare() was called. */
 	void *default_bytes;
 	size_t default_len;
+	int32_t id; /* "field-id", as Iceberg gives them; 0: none */
 	const struct schema_node *type;
 };
 
@@ -78,6 +79,9 @@ struct schema_node {
 	 * again below itself. */
 	const struct schema_node **branches;
 	size_t n_branches;
+	/* array: "element-id"; map: "key-id" and "value-id"; 0: none */
+	int32_t item_id;
+	int32_t key_id;
 };
 
 struct schema;

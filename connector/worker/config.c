@@ -177,11 +177,12 @@ static enum file_codec codec(const struct config *c)
 		{"snappy", CODEC_SNAPPY},       {"deflate", CODEC_DEFLATE},
 		{"zstandard", CODEC_ZSTANDARD}, {"gzip", CODEC_GZIP},
 	};
-	const char *text =
-		c->format == FORMAT_BYTES
-			? "none"
-			: prop_text(&connector_table, &c->props,
-				    c->format == FORMAT_AVRO ? "avro.codec" : "json.codec");
+	static const char *const keys[] = {[FORMAT_AVRO] = "avro.codec",
+					   [FORMAT_PARQUET] = "parquet.codec",
+					   [FORMAT_JSON] = "json.codec"};
+	const char *text = c->format == FORMAT_BYTES
+				   ? "none"
+				   : prop_text(&connector_table, &c->props, keys[c->format]);
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		if (strcmp(rows[i].name, text) == 0)
@@ -237,11 +238,13 @@ static enum status values(struct config *c, struct err *err)
 				"value.converter.schema.file for Avro without framing");
 		c->converter = CONVERTER_AVRO_RAW;
 	}
-	c->format = strcmp(format, "json") == 0    ? FORMAT_JSON
-		    : strcmp(format, "bytes") == 0 ? FORMAT_BYTES
-						   : FORMAT_AVRO;
+	c->format = strcmp(format, "json") == 0      ? FORMAT_JSON
+		    : strcmp(format, "bytes") == 0   ? FORMAT_BYTES
+		    : strcmp(format, "parquet") == 0 ? FORMAT_PARQUET
+						     : FORMAT_AVRO;
 	c->codec = codec(c);
-	if (c->converter == CONVERTER_AVRO && c->format == FORMAT_AVRO)
+	if (c->converter == CONVERTER_AVRO &&
+	    (c->format == FORMAT_AVRO || c->format == FORMAT_PARQUET))
 		return ST_OK; /* the registry knows the schemas */
 	return writer_settings_check(&(struct writer_settings){.converter = c->converter,
 							       .format = c->format,
@@ -259,9 +262,9 @@ static enum status gates(struct config *c, struct err *err)
 		.path_prefix = c->path_prefix,
 		.fields = strcmp(format, "bytes") != 0 && strcmp(converter, "bytes") != 0 &&
 			  strcmp(converter, "string") != 0,
-		.schemas = strcmp(format, "avro") == 0,
+		.schemas = strcmp(format, "avro") == 0 || strcmp(format, "parquet") == 0,
 		/* with a registry each record says which schema it has */
-		.schema = strcmp(format, "avro") == 0 && c->converter != CONVERTER_AVRO
+		.schema = strcmp(format, "json") != 0 && c->converter != CONVERTER_AVRO
 				  ? c->schema_text
 				  : NULL,
 	};
@@ -306,6 +309,8 @@ static void numbers(struct config *c)
 	c->publish_prefix = strcmp(prop_text(t, p, "publish.on.hold"), "prefix") == 0;
 	c->gc_interval_ms = prop_number(t, p, "lake.gc.interval.ms");
 	c->memory_max_bytes = prop_number(t, p, "memory.max.bytes");
+	c->row_group_bytes = prop_number(t, p, "parquet.row.group.bytes");
+	c->row_group_rows = prop_number(t, p, "parquet.row.group.rows");
 	c->on_out_of_range = policy(c, "on.offset.out.of.range");
 	c->on_recreated = policy(c, "on.topic.recreated");
 	c->on_unknown_schema = policy(c, "on.unknown.schema");

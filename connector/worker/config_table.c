@@ -83,6 +83,7 @@ static const struct prop_def defs[] = {
 	 .type = PROP_CHOICE,
 	 .def = "avro",
 	 .choices = "avro=io.confluent.connect.s3.format.avro.AvroFormat|"
+		    "parquet=io.confluent.connect.s3.format.parquet.ParquetFormat|"
 		    "json=io.confluent.connect.s3.format.json.JsonFormat|"
 		    "bytes=io.confluent.connect.s3.format.bytearray.ByteArrayFormat",
 	 .doc = "of the files"},
@@ -92,6 +93,24 @@ static const struct prop_def defs[] = {
 	 .def = "snappy",
 	 .choices = "null|snappy|deflate|zstandard|null=none",
 	 .doc = "of Avro containers"},
+	{.name = "parquet.codec",
+	 .type = PROP_CHOICE,
+	 .def = "snappy",
+	 .choices = "none|snappy|gzip|zstandard|none=uncompressed|zstandard=zstd",
+	 .doc = "of Parquet files"},
+	{.name = "parquet.row.group.bytes",
+	 .type = PROP_BYTES,
+	 .min = 64 << 10,
+	 .max = 1 << 30,
+	 .doc = "a row group ends at so many bytes in memory, of which a writer holds about three "
+		"times as much; unset: 8 MiB, or less where `memory.max.bytes` does not hold that "
+		"for each partition"},
+	{.name = "parquet.row.group.rows",
+	 .type = PROP_INT,
+	 .def = "1048576",
+	 .min = 2048,
+	 .max = 1 << 30,
+	 .doc = "and at so many rows"},
 	{.name = "json.codec",
 	 .type = PROP_CHOICE,
 	 .def = "none",

@@ -8,6 +8,17 @@
 #define BASE_BYTES (24 * MIB)
 #define QUEUE_MAX_KBYTES 4096
 #define QUEUE_MIN_KBYTES 16
+#define GROUP_MAX_BYTES (8 * MIB)
+#define GROUP_MIN_BYTES (MIB / 4)
+
+size_t memory_row_group(int64_t total, size_t partitions)
+{
+	int64_t share = (total - BASE_BYTES) / 2 / 4 / (int64_t)(partitions ? partitions : 1);
+
+	return (size_t)(share > GROUP_MAX_BYTES   ? GROUP_MAX_BYTES
+			: share < GROUP_MIN_BYTES ? GROUP_MIN_BYTES
+						  : share);
+}
 
 struct memory_plan memory_plan_make(int64_t total, size_t partitions, int tasks,
 				    size_t writer_bytes)

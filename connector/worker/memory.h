@@ -14,6 +14,10 @@ struct memory_plan {
 	size_t files_per_task; /* open files of one task, past which it checkpoints */
 };
 
+/* Bytes of a Parquet row group, of which a writer holds about four times as much, so
+ * that each partition can have one open: at most 8 MiB, at least 256 KiB. */
+size_t memory_row_group(int64_t total, size_t partitions);
+
 /* writer_bytes: what one open file holds at most. */
 struct memory_plan memory_plan_make(int64_t total, size_t partitions, int tasks,
 				    size_t writer_bytes);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "connector/columnar/parquet_file.h"
 #include "connector/worker/session_impl.h"
 #include "core/base/log.h"
 
@@ -332,6 +333,8 @@ static void plan(struct session *s)
 	s->n_tasks = c->tasks_max ? c->tasks_max : partitions < 4 ? (int)partitions : 4;
 	if (s->n_tasks < 1)
 		s->n_tasks = 1;
+	if (c->format == FORMAT_PARQUET && !s->shared.writer.group_bytes)
+		s->shared.writer.group_bytes = memory_row_group(c->memory_max_bytes, partitions);
 	s->memory = memory_plan_make(c->memory_max_bytes, partitions, s->n_tasks,
 				     partition_writer_memory(&s->shared.writer));
 }
@@ -388,6 +391,8 @@ static void fill_shared(struct session *s)
 		.codec = c->codec,
 		.schema_json = c->schema_text,
 		.path_prefix = c->path_prefix,
+		.group_bytes = (size_t)c->row_group_bytes,
+		.group_rows = (size_t)c->row_group_rows,
 	};
 	s->shared.limit_records = c->checkpoint_records;
 	s->shared.limit_bytes = c->checkpoint_bytes;
@@ -441,6 +446,8 @@ static enum status open_all(struct session *s, struct err *err)
 {
 	enum status st = writer_settings_check(&s->shared.writer, err);
 
+	if (st == ST_OK && s->config->format == FORMAT_PARQUET)
+		st = parquet_engine_new(&s->shared.writer.parquet, err);
 	if (st == ST_OK)
 		st = connect_kafka(s, err);
 	if (st == ST_OK)
@@ -485,6 +492,7 @@ static void release(struct session *s)
 	free(s->tasks);
 	free(s->threads);
 	free(s->load);
+	parquet_engine_free(s->shared.writer.parquet);
 	deadletter_topic_close(s->shared.deadletter_topic);
 	ingest_close(&s->ingest);
 	cluster_info_release(&s->cluster);

@@ -208,6 +208,17 @@ static enum status cut_partition(struct task_shared *s, struct task_partition *p
 	return ST_OK;
 }
 
+/* Parquet files are written by threads of their own: all end at once, none waits. */
+static enum status end_partitions(struct task *t, struct err *err)
+{
+	enum status st = ST_OK;
+
+	for (size_t i = 0; st == ST_OK && i < t->n; i++)
+		if (t->partitions[i]->writer && t->partitions[i]->next != t->partitions[i]->start)
+			st = partition_writer_end(t->partitions[i]->writer, err);
+	return st;
+}
+
 static void make_cut(struct task *t, uint64_t number)
 {
 	struct cut *cut = xcalloc(1, sizeof(*cut));
@@ -215,6 +226,7 @@ static void make_cut(struct task *t, uint64_t number)
 	cut->number = number;
 	cut->batch.timestamp_least = t->timestamp_least;
 	cut->batch.timestamp_greatest = t->timestamp_greatest;
+	cut->st = end_partitions(t, &cut->err);
 	for (size_t i = 0; cut->st == ST_OK && i < t->n; i++)
 		cut->st = cut_partition(t->shared, t->partitions[i], &cut->batch, &cut->err);
 	atomic_fetch_sub_explicit(&t->shared->records, (long long)(t->records + t->deadletters),

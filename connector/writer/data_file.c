@@ -24,6 +24,28 @@ struct data_file *data_file_avro(struct lake *lake, const struct file_place *pla
 	return f;
 }
 
+enum status data_file_parquet(const struct parquet_settings *settings,
+			      const struct file_place *place, const struct compiled_schema *schema,
+			      bool json, struct data_file **out, struct err *err)
+{
+	struct data_file *f;
+	struct parquet_file *parquet;
+	enum status st =
+		parquet_file_new(settings, schema->schema, schema->json, json, &parquet, err);
+
+	if (st != ST_OK)
+		return err_wrap(err, st == ST_FAILED ? ST_USAGE : st, "schema %s", schema->name);
+	f = xcalloc(1, sizeof(*f));
+	f->place = place;
+	f->schema = schema;
+	f->parquet = parquet;
+	f->extension = "parquet";
+	f->content_type = "application/vnd.apache.parquet";
+	f->runs = (struct offset_runs)OFFSET_RUNS_INIT;
+	*out = f;
+	return ST_OK;
+}
+
 struct data_file *data_file_lines(struct lake *lake, const struct file_place *place, bool json,
 				  enum file_codec codec)
 {
@@ -50,6 +72,7 @@ void data_file_free(struct data_file *f)
 	if (!f)
 		return;
 	container_free(f->container);
+	parquet_file_free(f->parquet);
 	line_file_free(f->lines);
 	offset_runs_release(&f->runs);
 	free(f->path);
@@ -75,6 +98,19 @@ void data_file_begin(struct data_file *f, int64_t offset)
 		container_begin(f->container, f->path);
 }
 
+enum status data_file_add_columns(struct data_file *f, int64_t offset, const void *data, size_t len,
+				  struct err *err)
+{
+	enum status st = parquet_file_add(f->parquet, data, len, err);
+
+	if (__builtin_expect(st != ST_OK, 0))
+		return st;
+	if (!f->records)
+		data_file_begin(f, offset);
+	data_file_count(f, offset);
+	return ST_OK;
+}
+
 enum status data_file_add_line(struct data_file *f, int64_t offset, const void *data, size_t len,
 			       struct err *err)
 {
@@ -90,7 +126,14 @@ enum status data_file_add_line(struct data_file *f, int64_t offset, const void *
 
 uint64_t data_file_bytes(const struct data_file *f)
 {
-	return f->container ? container_bytes(f->container) : line_file_bytes(f->lines);
+	return f->container ? container_bytes(f->container)
+	       : f->parquet ? parquet_file_bytes(f->parquet)
+			    : line_file_bytes(f->lines);
+}
+
+enum status data_file_end(struct data_file *f, struct err *err)
+{
+	return f->parquet ? parquet_file_end(f->parquet, err) : ST_OK;
 }
 
 enum status data_file_finish(struct data_file *f, struct written_file *out, struct err *err)
@@ -98,6 +141,7 @@ enum status data_file_finish(struct data_file *f, struct written_file *out, stru
 	struct written_file file = {.content_type = f->content_type, .meta = LAKE_META_INIT};
 	char records[24];
 	enum status st = f->container ? container_finish(f->container, &file.upload, err)
+			 : f->parquet ? parquet_file_finish(f->parquet, &file.upload, err)
 				      : line_file_finish(f->lines, &file.upload, err);
 
 	if (st != ST_OK)

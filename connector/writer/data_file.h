@@ -3,6 +3,7 @@
 #ifndef TIDEMARK_WRITER_DATA_FILE_H
 #define TIDEMARK_WRITER_DATA_FILE_H
 
+#include "connector/columnar/parquet_file.h"
 #include "connector/schema/compiled.h"
 #include "connector/writer/container.h"
 #include "connector/writer/line_file.h"
@@ -22,7 +23,8 @@ void file_place_release(struct file_place *place);
 struct data_file {
 	const struct file_place *place;
 	const struct compiled_schema *schema; /* NULL: none. Borrowed */
-	struct container *container; /* one of the two */
+	struct container *container; /* one of the three */
+	struct parquet_file *parquet;
 	struct line_file *lines;
 	const char *extension; /* static: "avro", "jsonl.gz" */
 	const char *content_type; /* static */
@@ -37,6 +39,11 @@ struct data_file {
 struct data_file *data_file_avro(struct lake *lake, const struct file_place *place,
 				 const struct compiled_schema *schema, enum file_codec codec,
 				 size_t block_bytes);
+/* json: values that are text are JSON. ST_USAGE: rows of the schema cannot be columns. */
+MUST_CHECK enum status data_file_parquet(const struct parquet_settings *settings,
+					 const struct file_place *place,
+					 const struct compiled_schema *schema, bool json,
+					 struct data_file **out, struct err *err);
 /* Lines of JSON, or of anything. */
 struct data_file *data_file_lines(struct lake *lake, const struct file_place *place, bool json,
 				  enum file_codec codec);
@@ -67,9 +74,15 @@ MUST_CHECK static inline enum status data_file_add_row(struct data_file *f, int6
 	return st;
 }
 
+/* Makes a row of Avro bytes in a Parquet file. ST_POISON: they are no value of the
+ * schema, or columns cannot hold it. */
+MUST_CHECK enum status data_file_add_columns(struct data_file *f, int64_t offset, const void *data,
+					     size_t len, struct err *err);
 MUST_CHECK enum status data_file_add_line(struct data_file *f, int64_t offset, const void *data,
 					  size_t len, struct err *err);
 uint64_t data_file_bytes(const struct data_file *f);
+/* Lets what is left be written while others are ended; finish must follow. */
+MUST_CHECK enum status data_file_end(struct data_file *f, struct err *err);
 /* Ends the file and describes it; there must be a record. The data_file is as
  * new afterwards. */
 MUST_CHECK enum status data_file_finish(struct data_file *f, struct written_file *out,

@@ -41,60 +41,26 @@ static const char *const components[] = {
 	[CONVERTER_BYTES] = "org.apache.kafka.connect.converters.ByteArrayConverter",
 };
 
-/* ---- settings ---- */
+/* ---- formats ---- */
 
-static bool codec_fits(enum file_format format, enum file_codec codec)
+/* Are rows of this format made of Avro's values? */
+static bool of_values(enum file_format format)
 {
-	return format == FORMAT_AVRO
-		       ? codec != CODEC_GZIP
-		       : codec == CODEC_NULL || codec == CODEC_GZIP || codec == CODEC_ZSTANDARD;
+	return format == FORMAT_AVRO || format == FORMAT_PARQUET;
 }
 
-static enum status check_schema(const struct writer_settings *s, struct err *err)
+static struct parquet_settings parquet_settings(const struct writer_settings *s)
 {
-	AUTO(compiled_schema_freep) struct compiled_schema *c = NULL;
-	enum status st = compiled_schema_new(NULL, s->schema_json, &c, err);
-
-	if (st == ST_OK && s->converter == CONVERTER_JSON)
-		st = json_encode_prepare(c->schema, err);
-	return st == ST_OK ? ST_OK : err_wrap(err, ST_USAGE, "value.converter.schema.file");
-}
-
-enum status writer_settings_check(const struct writer_settings *s, struct err *err)
-{
-	bool avro = s->converter == CONVERTER_AVRO || s->converter == CONVERTER_AVRO_RAW;
-
-	if (!codec_fits(s->format, s->codec))
-		return err_set(err, ST_USAGE,
-			       s->format == FORMAT_AVRO
-				       ? "avro.codec: Avro files take null, snappy, deflate or "
-					 "zstandard"
-				       : "json.codec: lines take none, gzip or zstandard");
-	if (avro && s->format != FORMAT_AVRO)
-		return err_set(err, ST_USAGE,
-			       "value.converter=avro wants format=avro; for format=bytes take "
-			       "value.converter=bytes");
-	if (s->converter == CONVERTER_AVRO && !s->registry)
-		return err_set(err, ST_USAGE,
-			       "value.converter=avro wants value.converter.schema.registry.url, or "
-			       "value.converter.schema.file for Avro without framing");
-	if (s->converter == CONVERTER_AVRO_RAW && !s->schema_json)
-		return err_set(err, ST_USAGE,
-			       "value.converter=avro without a registry wants "
-			       "value.converter.schema.file");
-	if (s->converter == CONVERTER_JSON && s->format == FORMAT_AVRO && !s->schema_json)
-		return err_set(err, ST_USAGE,
-			       "value.converter=json with format=avro wants "
-			       "value.converter.schema.file; without a schema take format=json");
-	if (s->converter == CONVERTER_JSON && s->format == FORMAT_BYTES)
-		return err_set(err, ST_USAGE,
-			       "format=bytes wants value.converter=bytes or string; for "
-			       "value.converter=json take format=json");
-	if (s->converter == CONVERTER_BYTES && s->format == FORMAT_JSON)
-		return err_set(err, ST_USAGE,
-			       "value.converter=bytes wants format=bytes or avro; for format=json "
-			       "take value.converter=json or string");
-	return s->schema_json ? check_schema(s, err) : ST_OK;
+	return (struct parquet_settings){
+		.lake = s->lake,
+		.engine = s->parquet,
+		.codec = s->codec == CODEC_SNAPPY      ? "snappy"
+			 : s->codec == CODEC_GZIP      ? "gzip"
+			 : s->codec == CODEC_ZSTANDARD ? "zstd"
+						       : "uncompressed",
+		.group_bytes = s->group_bytes,
+		.group_rows = s->group_rows,
+	};
 }
 
 /* ---- life ---- */
@@ -160,8 +126,10 @@ uint64_t partition_writer_bytes(const struct partition_writer *w)
 
 size_t partition_writer_memory(const struct writer_settings *s)
 {
-	size_t file = s->format == FORMAT_AVRO ? container_memory(s->codec, s->block_bytes)
-					       : line_file_memory(s->codec);
+	struct parquet_settings parquet = parquet_settings(s);
+	size_t file = s->format == FORMAT_AVRO      ? container_memory(s->codec, s->block_bytes)
+		      : s->format == FORMAT_PARQUET ? parquet_file_memory(&parquet)
+						    : line_file_memory(s->codec);
 
 	return sizeof(struct partition_writer) + sizeof(struct data_file) + file + UPLOAD_BYTES;
 }
@@ -183,12 +151,24 @@ static struct data_file *add_file(struct partition_writer *w, int64_t key, struc
 	return w->files[w->n++] = f;
 }
 
-static struct data_file *avro_file(struct partition_writer *w, int64_t key,
-				   const struct compiled_schema *schema)
+/* A file of rows of the schema. */
+static enum status schema_file(struct partition_writer *w, int64_t key,
+			       const struct compiled_schema *schema, struct data_file **out,
+			       struct err *err)
 {
-	return add_file(w, key,
-			data_file_avro(w->settings->lake, &w->place, schema, w->settings->codec,
-				       w->settings->block_bytes));
+	const struct writer_settings *s = w->settings;
+	struct parquet_settings parquet = parquet_settings(s);
+	struct data_file *f;
+	enum status st = ST_OK;
+
+	if (s->format == FORMAT_PARQUET)
+		st = data_file_parquet(&parquet, &w->place, schema,
+				       s->converter == CONVERTER_JSON && key == KEY_OWN, &f, err);
+	else
+		f = data_file_avro(s->lake, &w->place, schema, s->codec, s->block_bytes);
+	if (st == ST_OK)
+		*out = add_file(w, key, f);
+	return st;
 }
 
 static enum status file_of_id(struct partition_writer *w, int32_t id, struct data_file **out,
@@ -201,9 +181,7 @@ static enum status file_of_id(struct partition_writer *w, int32_t id, struct dat
 	if (*out)
 		return ST_OK;
 	st = registry_compiled(w->settings->registry, id, &schema, err);
-	if (st == ST_OK)
-		*out = avro_file(w, id, schema);
-	return st;
+	return st == ST_OK ? schema_file(w, id, schema, out, err) : st;
 }
 
 static enum status open_own_schema(struct partition_writer *w, struct err *err)
@@ -219,6 +197,13 @@ static enum status open_own_schema(struct partition_writer *w, struct err *err)
 	return ST_OK;
 }
 
+/* Are rows of the one column `value`, of text or bytes? */
+static bool of_one_column(const struct writer_settings *s)
+{
+	return s->converter == CONVERTER_STRING || s->converter == CONVERTER_BYTES ||
+	       (s->converter == CONVERTER_JSON && !s->schema_json);
+}
+
 /* The data file where there is only one. */
 static enum status own_file(struct partition_writer *w, struct data_file **out, struct err *err)
 {
@@ -229,18 +214,19 @@ static enum status own_file(struct partition_writer *w, struct data_file **out, 
 		*out = w->last;
 		return ST_OK;
 	}
-	if (s->format != FORMAT_AVRO) {
+	if (!of_values(s->format)) {
 		*out = add_file(
 			w, KEY_OWN,
 			data_file_lines(s->lake, &w->place, s->format == FORMAT_JSON, s->codec));
-	} else if (s->converter == CONVERTER_STRING || s->converter == CONVERTER_BYTES) {
-		*out = avro_file(w, KEY_OWN,
-				 builtin_schema(s->converter == CONVERTER_STRING ? BUILTIN_STRING
-										 : BUILTIN_BYTES));
+	} else if (of_one_column(s)) {
+		st = schema_file(w, KEY_OWN,
+				 builtin_schema(s->converter == CONVERTER_BYTES ? BUILTIN_BYTES
+										: BUILTIN_STRING),
+				 out, err);
 	} else {
 		st = open_own_schema(w, err);
 		if (st == ST_OK)
-			*out = avro_file(w, KEY_OWN, w->own_schema);
+			st = schema_file(w, KEY_OWN, w->own_schema, out, err);
 	}
 	if (st == ST_OK)
 		w->last = *out;
@@ -253,26 +239,46 @@ static enum status own_file(struct partition_writer *w, struct data_file **out, 
 static enum status add_scratch(struct partition_writer *w, struct data_file *f, int64_t offset,
 			       struct err *err)
 {
+	if (f->parquet)
+		return data_file_add_columns(f, offset, w->scratch.data, w->scratch.len, err);
 	memcpy(container_room(f->container, w->scratch.len), buf_str(&w->scratch), w->scratch.len);
 	return data_file_add_row(f, offset, w->scratch.len, err);
+}
+
+/* other: why it is refused where it is a value of the schema all the same; NULL: what
+ * err says. */
+static enum status refuse_value(const struct data_file *f, const void *data, size_t len,
+				const char *other, struct err *err)
+{
+	struct err why = ERR_INIT;
+	enum status st = schema_explain(f->schema->schema, data, len, &why);
+
+	if (st != ST_OK)
+		*err = why;
+	else if (other)
+		err_set(err, ST_POISON, "%s", other);
+	else
+		return ST_POISON; /* a value that columns cannot hold */
+	return err_wrap(err, ST_POISON, "the value is not exactly one of schema %s",
+			f->schema->name);
 }
 
 static enum status check_and_add(struct data_file *f, int64_t offset, const void *data, size_t len,
 				 struct err *err)
 {
-	/* Checked where it will lie: the copy warms the cache and has slack. */
-	void *room = container_room(f->container, len);
+	enum status st;
+	void *room;
 
+	if (f->parquet) {
+		st = data_file_add_columns(f, offset, data, len, err);
+		return st == ST_POISON ? refuse_value(f, data, len, NULL, err) : st;
+	}
+	/* Checked where it will lie: the copy warms the cache and has slack. */
+	room = container_room(f->container, len);
 	if (len)
 		memcpy(room, data, len);
-	if (__builtin_expect(!walker_check(f->schema->walker, room, len), 0)) {
-		enum status st = schema_explain(f->schema->schema, data, len, err);
-
-		if (st == ST_OK)
-			st = err_set(err, ST_POISON, "the value is nested too deep");
-		return err_wrap(err, st, "the value is not exactly one of schema %s",
-				f->schema->name);
-	}
+	if (__builtin_expect(!walker_check(f->schema->walker, room, len), 0))
+		return refuse_value(f, data, len, "the value is nested too deep", err);
 	return data_file_add_row(f, offset, len, err);
 }
 
@@ -334,11 +340,20 @@ static enum status append_line(struct partition_writer *w, struct data_file *f,
 }
 
 /* A row of ["null", "string"|"bytes"]. */
-static enum status append_nullable(struct data_file *f, const struct record *r, struct err *err)
+static enum status append_nullable(struct partition_writer *w, struct data_file *f,
+				   const struct record *r, struct err *err)
 {
-	unsigned char *room = container_room(f->container, r->value_len + 11), *p = room;
+	size_t room = r->value_len + 11; /* a branch, a length */
+	unsigned char *row, *p;
 	uint64_t len = (uint64_t)r->value_len << 1;
 
+	if (f->container) {
+		row = container_room(f->container, room);
+	} else {
+		buf_reserve(&w->scratch, room);
+		row = (unsigned char *)w->scratch.data;
+	}
+	p = row;
 	*p++ = r->value ? 2 : 0;
 	if (r->value) {
 		for (; len >= 0x80; len >>= 7)
@@ -348,7 +363,22 @@ static enum status append_nullable(struct data_file *f, const struct record *r, 
 			memcpy(p, r->value, r->value_len);
 		p += r->value_len;
 	}
-	return data_file_add_row(f, r->offset, (size_t)(p - room), err);
+	if (f->container)
+		return data_file_add_row(f, r->offset, (size_t)(p - row), err);
+	return data_file_add_columns(f, r->offset, row, (size_t)(p - row), err);
+}
+
+/* JSON without a schema as a row of one column. */
+static enum status append_json_text(struct partition_writer *w, struct data_file *f,
+				    const struct record *r, struct err *err)
+{
+	struct json_line line;
+	const char *why;
+	size_t where;
+
+	if (r->value && !json_line_check(r->value, r->value_len, &line, &where, &why))
+		return err_set(err, ST_POISON, "the value is no JSON: %s, at byte %zu", why, where);
+	return append_nullable(w, f, r, err);
 }
 
 static enum status append_own(struct partition_writer *w, const struct record *r, struct err *err)
@@ -364,12 +394,13 @@ static enum status append_own(struct partition_writer *w, const struct record *r
 		return err_set(err, ST_POISON, "the value is empty, which is no JSON");
 	if (s->converter == CONVERTER_STRING && r->value && !utf8_check(r->value, r->value_len))
 		return err_set(err, ST_POISON, "the value is not UTF-8");
-	if (s->format != FORMAT_AVRO)
+	if (!of_values(s->format))
 		return append_line(w, f, r, err);
 	if (s->converter == CONVERTER_AVRO_RAW)
 		return check_and_add(f, r->offset, r->value, r->value_len, err);
-	if (s->converter == CONVERTER_STRING || s->converter == CONVERTER_BYTES)
-		return append_nullable(f, r, err);
+	if (of_one_column(s))
+		return s->converter == CONVERTER_JSON ? append_json_text(w, f, r, err)
+						      : append_nullable(w, f, r, err);
 	st = json_encode(w->own_schema->schema, r->value, r->value_len, &w->scratch, err);
 	return st == ST_OK ? add_scratch(w, f, r->offset, err) : st;
 }
@@ -378,9 +409,12 @@ static enum status append_tombstone(struct partition_writer *w, const struct rec
 				    struct err *err)
 {
 	struct data_file *f = find_file(w, KEY_TOMBSTONES);
+	enum status st = ST_OK;
 
 	if (!f)
-		f = avro_file(w, KEY_TOMBSTONES, builtin_schema(BUILTIN_TOMBSTONE));
+		st = schema_file(w, KEY_TOMBSTONES, builtin_schema(BUILTIN_TOMBSTONE), &f, err);
+	if (st != ST_OK)
+		return st;
 	buf_clear(&w->scratch);
 	avro_row_nullable_bytes(&w->scratch, r->key, r->key_len);
 	avro_row_timestamp(&w->scratch, r);
@@ -392,8 +426,7 @@ static enum status append_tombstone(struct partition_writer *w, const struct rec
 
 static bool has_tombstone_rows(const struct writer_settings *s)
 {
-	return s->format == FORMAT_AVRO && s->converter != CONVERTER_STRING &&
-	       s->converter != CONVERTER_BYTES;
+	return of_values(s->format) && !of_one_column(s);
 }
 
 enum status partition_writer_append(struct partition_writer *w, const struct record *r,
@@ -442,15 +475,27 @@ static void drop_unused(struct partition_writer *w, const bool *used)
 	w->n = kept;
 }
 
+enum status partition_writer_end(struct partition_writer *w, struct err *err)
+{
+	enum status st = ST_OK;
+
+	for (size_t i = 0; st == ST_OK && i < w->n; i++)
+		if (w->files[i]->records)
+			st = data_file_end(w->files[i], err);
+	return st;
+}
+
 enum status partition_writer_finish(struct partition_writer *w, struct written_files *out,
 				    struct err *err)
 {
 	AUTO(written_files_release) struct written_files files = {.items = NULL};
 	AUTO(freep) bool *used = xcalloc(w->n + 1, sizeof(*used));
+	enum status st = partition_writer_end(w, err);
 
+	if (st != ST_OK)
+		return st;
 	for (size_t i = 0; i < w->n; i++) {
 		struct written_file file;
-		enum status st;
 
 		if (!w->files[i]->records)
 			continue;

@@ -22,7 +22,7 @@ enum value_converter {
 	CONVERTER_BYTES,
 };
 
-enum file_format { FORMAT_AVRO, FORMAT_JSON, FORMAT_BYTES };
+enum file_format { FORMAT_AVRO, FORMAT_PARQUET, FORMAT_JSON, FORMAT_BYTES };
 
 enum file_codec { CODEC_NULL, CODEC_SNAPPY, CODEC_DEFLATE, CODEC_ZSTANDARD, CODEC_GZIP };
 
@@ -36,6 +36,9 @@ struct writer_settings {
 	const char *schema_json; /* content of value.converter.schema.file, or NULL */
 	const char *path_prefix; /* "topics" */
 	size_t block_bytes; /* raw bytes of an Avro block; 0: the default, 32 KiB */
+	struct parquet_engine *parquet; /* NULL unless FORMAT_PARQUET */
+	size_t group_bytes; /* of a Parquet row group (parquet_file.h); 0: the default */
+	size_t group_rows;
 };
 
 /* Checks that converter, format, codec and schema fit together, before any
@@ -107,6 +110,9 @@ uint64_t partition_writer_bytes(const struct partition_writer *w);
 /* Memory that an open writer of these settings holds at most, for the plan of
  * memory.max.bytes. */
 size_t partition_writer_memory(const struct writer_settings *settings);
+/* Lets what is left be written, by threads of the files' own where they have them,
+ * while other writers are ended. Finish must follow. */
+MUST_CHECK enum status partition_writer_end(struct partition_writer *w, struct err *err);
 /* Ends the open file and appends all files since the last finish to out, data
  * durable. The writer is empty afterwards and may go on. */
 MUST_CHECK enum status partition_writer_finish(struct partition_writer *w,

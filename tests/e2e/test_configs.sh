@@ -44,6 +44,11 @@ avro() {
 		[ "$(tidemark --json log ingest-flights-avro | grep -o '"tidemark.records":"2000"' | wc -l)" -ge 1 ] &&
 		tidemark ls -r main | grep -q 'avro/flights/partition=1/.*\.avro'
 }
+parquet() {
+	run config/flights-parquet.properties 0 &&
+		[ "$(tidemark --json log ingest-flights-parquet | grep -o '"tidemark.records":"2000"' | wc -l)" -ge 1 ] &&
+		tidemark ls -r main | grep -q 'parquet/flights/partition=1/.*\.parquet'
+}
 raw() {
 	run config/raw-bytes.properties 0 &&
 		tidemark --json log ingest-raw | grep -q '"team":"platform"' &&
@@ -67,7 +72,7 @@ deadletters() { # the bad flights of the run before do not fit the schema
 for config in config/*.properties; do
 	if accepted "$config"; then ok "accepted $config"; else cat "$dir/log"; bad "accepted $config"; fi
 done
-for t in json exported avro raw checked gated checked_in_python deadletters; do
+for t in json exported avro parquet raw checked gated checked_in_python deadletters; do
 	if "$t"; then ok "$t"; else cat "$dir/log"; bad "$t"; fi
 done
 [ "$failures" -eq 0 ]

@@ -1,0 +1,10 @@
+/* Asks DuckDB itself, for tests: a fresh database for each question. */
+#ifndef TIDEMARK_TESTS_DUCK_H
+#define TIDEMARK_TESTS_DUCK_H
+
+#include "core/base/buf.h"
+
+/* The one cell of the answer, which must be text. Asserts. */
+void duck_ask(struct buf *out, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+#endif
