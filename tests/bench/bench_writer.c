@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "connector/columnar/columns.h"
+#include "connector/columnar/parquet_file.h"
 #include "connector/schema/walker.h"
 #include "connector/writer/codec.h"
 #include "connector/writer/container.h"
@@ -46,6 +48,7 @@ struct bench {
 	struct input in;
 	struct schema *schema;
 	struct walker *walker;
+	struct columns *columns;
 	struct lake *lake;
 	struct partition_writer *writer;
 	struct writer_settings settings;
@@ -153,18 +156,54 @@ static void part_writer(struct bench *b)
 	written_files_release(&files);
 }
 
+/* Into column vectors, which are then dropped. */
+static void part_decode(struct bench *b)
+{
+	AUTO(column_rows_freep) struct column_rows *rows = column_rows_new(b->columns, NULL, 0);
+	const struct duckdb_api *duck;
+	duckdb_logical_type types[64];
+	duckdb_data_chunk chunk = NULL;
+	struct err err = ERR_INIT;
+
+	if (duckdb_api_load(&duck, &err) != ST_OK)
+		die(&err);
+	for (size_t i = 0; i < columns_count(b->columns); i++)
+		types[i] = columns_type(b->columns, i);
+	for (size_t i = 0; i < RECORDS; i++) {
+		const unsigned char *pos = (unsigned char *)b->in.bytes.data + b->in.at[i];
+
+		if (!chunk) {
+			chunk = duck->create_data_chunk(types, columns_count(b->columns));
+			column_rows_begin(rows, chunk);
+		}
+		if (column_rows_add(rows, &pos, (unsigned char *)b->in.bytes.data + b->in.at[i + 1],
+				    true, &err) != ST_OK)
+			die(&err);
+		if (column_rows_full(rows)) {
+			column_rows_end(rows);
+			duck->destroy_data_chunk(&chunk);
+		}
+	}
+	b->sink += column_rows_count(rows);
+	duck->destroy_data_chunk(&chunk);
+}
+
 static const struct part {
 	const char *name;
 	void (*run)(struct bench *b);
 	enum file_codec codec;
+	enum file_format format;
 } parts[] = {
-	{"memcpy", part_memcpy, CODEC_NULL},
-	{"walk", part_walk, CODEC_NULL},
-	{"snappy", part_snappy, CODEC_NULL},
-	{"libsnappy", part_libsnappy, CODEC_NULL},
-	{"sha", part_sha, CODEC_NULL},
-	{"writer-null", part_writer, CODEC_NULL},
-	{"writer-snappy", part_writer, CODEC_SNAPPY},
+	{"memcpy", part_memcpy, CODEC_NULL, FORMAT_AVRO},
+	{"walk", part_walk, CODEC_NULL, FORMAT_AVRO},
+	{"snappy", part_snappy, CODEC_NULL, FORMAT_AVRO},
+	{"libsnappy", part_libsnappy, CODEC_NULL, FORMAT_AVRO},
+	{"sha", part_sha, CODEC_NULL, FORMAT_AVRO},
+	{"writer-null", part_writer, CODEC_NULL, FORMAT_AVRO},
+	{"writer-snappy", part_writer, CODEC_SNAPPY, FORMAT_AVRO},
+	{"decode", part_decode, CODEC_NULL, FORMAT_AVRO},
+	{"parquet-null", part_writer, CODEC_NULL, FORMAT_PARQUET},
+	{"parquet-snappy", part_writer, CODEC_SNAPPY, FORMAT_PARQUET},
 };
 
 static double best_ns(struct bench *b, const struct part *part, int rounds)
@@ -172,6 +211,7 @@ static double best_ns(struct bench *b, const struct part *part, int rounds)
 	double best = 1e18;
 
 	b->settings.codec = part->codec;
+	b->settings.format = part->format;
 	b->writer = partition_writer_new(&b->settings, "orders", 0, 0);
 	for (int i = 0; i < rounds; i++) {
 		struct timespec from, to;
@@ -209,6 +249,9 @@ static void run(const char *only, int large, int rounds)
 					      .format = FORMAT_AVRO,
 					      .schema_json = order_schema,
 					      .path_prefix = "topics"};
+	if (parquet_engine_new(&b.settings.parquet, &err) != ST_OK ||
+	    columns_new(b.schema, false, &b.columns, &err) != ST_OK)
+		die(&err);
 	printf("%s: %zu bytes a record\n", large ? "large" : "small", b.in.bytes.len / RECORDS);
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
 		double ns;
@@ -224,6 +267,8 @@ static void run(const char *only, int large, int rounds)
 		printf("\n");
 	}
 	walker_free(b.walker);
+	parquet_engine_free(b.settings.parquet);
+	columns_free(b.columns);
 	schema_free(b.schema);
 	buf_release(&b.in.bytes);
 	free(b.out);
