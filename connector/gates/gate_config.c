@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "connector/gates/avro_fields.h"
+#include "connector/schema/avro_fields.h"
 #include "connector/gates/gate_table.h"
 
 void gates_config_free(struct gate_config *gates, size_t n)

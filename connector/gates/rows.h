@@ -6,7 +6,7 @@
 #ifndef TIDEMARK_GATES_ROWS_H
 #define TIDEMARK_GATES_ROWS_H
 
-#include "connector/gates/value.h"
+#include "connector/schema/value.h"
 #include "core/lake.h"
 
 struct rows;

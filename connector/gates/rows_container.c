@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "connector/gates/avro_fields.h"
+#include "connector/schema/avro_fields.h"
 #include "connector/gates/rows_impl.h"
 #include "connector/writer/builtin_schemas.h"
 #include "connector/writer/codec.h"

@@ -4,7 +4,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
-#include "connector/gates/json_fields.h"
+#include "connector/schema/json_fields.h"
 #include "connector/gates/rows_impl.h"
 #include "connector/writer/json_line.h"
 

@@ -12,7 +12,7 @@
 #ifndef TIDEMARK_WORKER_CRON_H
 #define TIDEMARK_WORKER_CRON_H
 
-#include "connector/worker/zone.h"
+#include "core/base/zone.h"
 
 struct cron;
 

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "connector/gates/avro_fields.h"
-#include "connector/gates/json_fields.h"
+#include "connector/schema/avro_fields.h"
+#include "connector/schema/json_fields.h"
 #include "connector/schema/walker.h"
 #include "connector/writer/json_line.h"
 #include "tests/lib/fuzz.h"

@@ -11,7 +11,7 @@
 #include <time.h>
 
 #include "connector/worker/cron.h"
-#include "connector/worker/zone.h"
+#include "core/base/zone.h"
 #include "core/base/buf.h"
 #include "core/base/clock.h"
 #include "core/base/file.h"

@@ -1,4 +1,4 @@
-#include "connector/gates/avro_fields.h"
+#include "connector/schema/avro_fields.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "connector/gates/value.h"
+#include "connector/schema/value.h"
 
 #include <inttypes.h>
 #include <math.h>

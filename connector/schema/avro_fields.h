@@ -1,8 +1,8 @@
-/* Finds fields in Avro values by their schema. Private to connector/gates. */
-#ifndef TIDEMARK_GATES_AVRO_FIELDS_H
-#define TIDEMARK_GATES_AVRO_FIELDS_H
+/* Finds fields in Avro values by their schema. */
+#ifndef TIDEMARK_SCHEMA_AVRO_FIELDS_H
+#define TIDEMARK_SCHEMA_AVRO_FIELDS_H
 
-#include "connector/gates/value.h"
+#include "connector/schema/value.h"
 
 struct avro_fields;
 

@@ -1,4 +1,4 @@
-#include "connector/worker/zone.h"
+#include "core/base/zone.h"
 
 #include <ctype.h>
 #include <stdlib.h>

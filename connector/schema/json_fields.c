@@ -1,4 +1,4 @@
-#include "connector/gates/json_fields.h"
+#include "connector/schema/json_fields.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* Time zones by name, read from the system's database (TZif files, RFC 8536):
  * libc knows one zone a process. A zone never changes and may be shared. */
-#ifndef TIDEMARK_WORKER_ZONE_H
-#define TIDEMARK_WORKER_ZONE_H
+#ifndef TIDEMARK_BASE_ZONE_H
+#define TIDEMARK_BASE_ZONE_H
 
 #include "core/base/err.h"
 

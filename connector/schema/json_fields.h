@@ -1,8 +1,8 @@
-/* Finds fields in JSON text. Private to connector/gates. */
-#ifndef TIDEMARK_GATES_JSON_FIELDS_H
-#define TIDEMARK_GATES_JSON_FIELDS_H
+/* Finds fields in JSON text. */
+#ifndef TIDEMARK_SCHEMA_JSON_FIELDS_H
+#define TIDEMARK_SCHEMA_JSON_FIELDS_H
 
-#include "connector/gates/value.h"
+#include "connector/schema/value.h"
 
 /* text: one JSON value that json_line_check() has let through. The value at the
  * path, names with dots between them; of several of one name the last. Texts

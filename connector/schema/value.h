@@ -1,6 +1,6 @@
-/* A field's value, whatever the form of its file. Private to connector/gates. */
-#ifndef TIDEMARK_GATES_VALUE_H
-#define TIDEMARK_GATES_VALUE_H
+/* A field's value, whatever the form of its file. */
+#ifndef TIDEMARK_SCHEMA_VALUE_H
+#define TIDEMARK_SCHEMA_VALUE_H
 
 #include "connector/schema/schema.h"
 
