@@ -310,6 +310,23 @@ static enum status started(struct connector *c, struct err *err)
 	return st == ST_OK ? notify_start(&notify, &c->notify, err) : st;
 }
 
+/* With what the head is: a rollback or drop that a crash met has happened, or has not. */
+static void log_running(struct connector *c)
+{
+	AUTO(lake_commit_release) struct lake_commit commit = {0};
+	struct session_status status;
+	char id[LAKE_ID_SHORT_BYTES];
+
+	session_status(c->session, &status);
+	lake_id_short(&status.head.id, id);
+	if (lake_commit_read(c->options.lake, &status.head.id, &commit, NULL) == ST_OK)
+		log_info("running", LOG_S("connector", c->config->name),
+			 LOG_S("lake", lake_url(c->options.lake)),
+			 LOG_S("branch", c->config->branch), LOG_S("head", id),
+			 LOG_S("which_is", commit.message));
+	session_status_release(&status);
+}
+
 static enum status run_sessions(struct connector *c, struct err *err)
 {
 	bool first = true;
@@ -325,9 +342,7 @@ static enum status run_sessions(struct connector *c, struct err *err)
 		}
 		if (st == ST_OK) {
 			if (first)
-				log_info("running", LOG_S("connector", c->config->name),
-					 LOG_S("lake", lake_url(c->options.lake)),
-					 LOG_S("branch", c->config->branch));
+				log_running(c);
 			first = false;
 			end = run_session(c, &st, err);
 			if (end != SESSION_AGAIN)

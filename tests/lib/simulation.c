@@ -261,21 +261,27 @@ static void one_step(struct sim *s)
 	virtual_clock_advance(&w->clock, (int64_t)sim_dice(s, 300));
 	if (what < 30)
 		sim_publish(s);
-	else if (what < (w->tampered ? 90 : 48))
+	else if (what < (w->tampered ? 66 : 48))
 		sim_rollback(s);
 	else if (what < 96)
 		sim_note(s);
 	else if (what < 100)
 		sim_tamper(s);
-	else if (what < 115)
+	else if (what < 105)
+		sim_drop(s);
+	else if (what < 110)
+		sim_prefix(s);
+	else if (what < 125)
 		sim_checkpoint(s, member);
-	else if (what < 122)
-		sim_close(s, member, what < 119);
-	else if (what < 140)
-		fake_kafka_rebalance(s->kafka);
+	else if (what < 132)
+		sim_close(s, member, what < 129);
 	else if (what < 150)
+		fake_kafka_rebalance(s->kafka);
+	else if (what < 160)
 		virtual_clock_advance(&w->clock, (int64_t)sim_dice(s, 8000));
-	else if (what < 156 && s->members[member].session) {
+	else if (w->tampered && what < 220)
+		sim_accept(s);
+	else if (what < 166 && s->members[member].session) {
 		/* as by SIGSTOP; it may wake before or after the group misses it */
 		s->members[member].asleep_until_ms =
 			virtual_clock_ms(&w->clock) + (int64_t)sim_dice(s, 25000);

@@ -1,5 +1,5 @@
 /* A seeded simulation of one connector: sessions on a fake Kafka, publishes,
- * rollbacks, changes by hand, rivals, and kills, each at a moment that the seed
+ * rollbacks, cuts, changes by hand, rivals, and kills, each at a moment that the seed
  * says; then the oracle.
  *
  * A run is a row of lives. Each is a child process that opens the lake as it
@@ -37,7 +37,7 @@ struct sim_result {
 	char why[SIM_WHY_BYTES];
 	uint64_t trace; /* of all events: the same for the same options */
 	unsigned lives, checkpoints, publishes, holds, rollbacks, refused, undos, conflicts, rivals;
-	unsigned losts, reopened, rows;
+	unsigned losts, reopened, rows, cuts, accepts, prefixes;
 	struct sim_point points[SIM_POINTS_MAX];
 	unsigned n_points;
 };

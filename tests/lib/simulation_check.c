@@ -121,6 +121,7 @@ void sim_check(struct sim *s)
 	struct lake_id head;
 
 	check_fsck(s);
+	sim_check_cut(s);
 	if (sim_head(s, s->config.branch, &head) == ST_OK)
 		check_ingest(s, &head);
 	check_shown(s);

@@ -14,7 +14,7 @@
 #define HEADS_MAX 64
 #define SKIPS_MAX 32
 #define UNDOS_MAX 64
-#define CANDIDATES_MAX 8
+#define CANDIDATES_MAX 128
 
 struct sim_skip {
 	int topic;
@@ -47,8 +47,14 @@ struct sim_world {
 	struct lake_id candidates[CANDIDATES_MAX]; /* or one of these, after a crash */
 	unsigned n_candidates;
 	bool tampered, tampering; /* the connector's paths were changed by hand */
+	bool hand_took_one; /* and that a file went is all */
 	unsigned notes; /* files of others on the target */
 	bool noting;
+
+	/* a cut on its way: it happened as a whole, or it did not */
+	bool cutting;
+	struct lake_id cut_head; /* of ingest, before */
+	unsigned cut_files; /* that go */
 
 	struct lake_id heads[HEADS_MAX]; /* of ingest, that were seen */
 	unsigned n_heads;
@@ -89,11 +95,22 @@ uint64_t sim_dice(struct sim *s, uint64_t limit);
 enum status sim_head(struct sim *s, const char *branch, struct lake_id *out);
 
 /* simulation_ops.c: one thing each that may happen to a lake. */
+/* Before something that may move the target: what it will show then. */
+void sim_may_show(struct sim *s, const struct lake_id *checkpoint);
+/* Afterwards, where nothing goes on around it. */
+void sim_settled(struct sim *s);
 void sim_publish(struct sim *s);
 void sim_rollback(struct sim *s);
 void sim_note(struct sim *s); /* somebody else's file on the target */
 void sim_tamper(struct sim *s); /* one of the connector's own */
 void sim_restore(struct sim *s); /* undoes that by hand */
+/* simulation_cuts.c */
+void sim_drop(struct sim *s);
+void sim_accept(struct sim *s);
+void sim_prefix(struct sim *s); /* publishes the longest prefix that a gate lets through */
+/* Has the checkpoint what was changed on the target by hand as the target has it? */
+bool sim_followed(struct sim *s, const struct lake_id *checkpoint);
+void sim_check_cut(struct sim *s); /* after a crash */
 void sim_rival(struct sim *s, const char *kill_point);
 /* simulation_check.c: what the lake shows against what it must show; after a crash, against what it
  * may show. */

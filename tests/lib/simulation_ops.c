@@ -12,8 +12,7 @@ static void must(struct sim *s, enum status st, const struct err *err, const cha
 		sim_fail(s, "%s: %s: %s", what, status_name(st), err->text);
 }
 
-/* Before something that may move the target: what it will show then. */
-static void may_show(struct sim *s, const struct lake_id *checkpoint)
+void sim_may_show(struct sim *s, const struct lake_id *checkpoint)
 {
 	struct sim_world *w = s->world;
 
@@ -21,8 +20,7 @@ static void may_show(struct sim *s, const struct lake_id *checkpoint)
 		w->candidates[w->n_candidates++] = *checkpoint;
 }
 
-/* Afterwards, where nothing goes on around it. */
-static void settled(struct sim *s)
+void sim_settled(struct sim *s)
 {
 	if (!s->injecting)
 		s->world->n_candidates = 0;
@@ -76,17 +74,20 @@ void sim_publish(struct sim *s)
 	struct lake_id head;
 	struct err err = ERR_INIT;
 	enum status st;
+	bool followed;
 
 	if (sim_head(s, s->config.branch, &head) != ST_OK)
 		return;
-	may_show(s, &head);
+	sim_may_show(s, &head);
+	followed = !w->tampered || sim_followed(s, &head);
 	s->injected = false;
 	st = publisher_run(&s->publisher, &newest, &result, &err);
 	sim_event(s, "publish: %s", status_name(st));
 	if (st == ST_OK) {
 		w->result.publishes++;
-		if (w->tampered)
+		if (!followed)
 			sim_fail(s, "published over a change by hand");
+		w->tampered = false;
 		if (!lake_id_equal(&result.checkpoint, &head))
 			sim_fail(s, "published another checkpoint than the head");
 		w->shown = head;
@@ -95,12 +96,12 @@ void sim_publish(struct sim *s)
 			sim_fail(s, "publish says that the head is shown already");
 	} else if (st == ST_HELD) {
 		w->result.holds++;
-		if (!w->tampered)
+		if (followed)
 			sim_fail(s, "held: %s", err.text);
 	} else if (st != ST_CONFLICT || !s->injected) {
 		sim_fail(s, "publish: %s: %s", status_name(st), err.text);
 	}
-	settled(s);
+	sim_settled(s);
 }
 
 /* ---- rollback ---- */
@@ -295,7 +296,7 @@ static void apply(struct sim *s, const struct rollback_plan *plan, bool undo)
 	enum status st;
 
 	remember_skips(s, plan);
-	may_show(s, &plan->show);
+	sim_may_show(s, &plan->show);
 	s->injected = false;
 	st = rollback_apply(&s->line, plan, &result, &err);
 	sim_event(s, "%s%s: %s", undo ? "undo" : "rollback",
@@ -311,7 +312,7 @@ static void apply(struct sim *s, const struct rollback_plan *plan, bool undo)
 	} else if (st != ST_CONFLICT || !s->injected) {
 		sim_fail(s, "rollback: %s: %s", status_name(st), err.text);
 	}
-	settled(s);
+	sim_settled(s);
 	if (st == ST_OK && !s->injecting)
 		sim_check(s);
 }
@@ -459,6 +460,7 @@ void sim_tamper(struct sim *s)
 		return;
 	if (!oracle_files(s->lake, &head, "notes/", &files, &why))
 		sim_fail(s, "%s", buf_str(&why));
+	w->hand_took_one = false;
 	if (files.n == 0 || sim_dice(s, 3) == 0) {
 		st = lake_txn_put_bytes(txn, "topics/t0/partition=0/hand", "x", 1, NULL, NULL,
 					&err);
@@ -466,8 +468,9 @@ void sim_tamper(struct sim *s)
 		char *path = files.items[sim_dice(s, files.n)];
 
 		*strchr(path, ' ') = '\0';
-		st = sim_dice(s, 2) ? lake_txn_remove(txn, path, &err)
-				    : lake_txn_put_bytes(txn, path, "?", 1, NULL, NULL, &err);
+		w->hand_took_one = sim_dice(s, 2);
+		st = w->hand_took_one ? lake_txn_remove(txn, path, &err)
+				      : lake_txn_put_bytes(txn, path, "?", 1, NULL, NULL, &err);
 	}
 	must(s, st, &err, "tamper");
 	w->tampering = true;
@@ -498,10 +501,11 @@ void sim_rival(struct sim *s, const char *point)
 	bool checkpoint = strcmp(point, "checkpoint.before_commit") == 0;
 	bool publish = strcmp(point, "publish.before_move") == 0;
 	bool rollback = strcmp(point, "rollback.target_made") == 0;
+	bool cut = strcmp(point, "cut.before_commit") == 0;
 	uint64_t what;
 	int member;
 
-	if (!checkpoint && !publish && !rollback)
+	if (!checkpoint && !publish && !rollback && !cut)
 		return;
 	what = sim_dice(s, 40);
 	member = (int)sim_dice(s, (uint64_t)s->n_members);
@@ -509,8 +513,10 @@ void sim_rival(struct sim *s, const char *point)
 		return;
 	s->world->result.rivals++;
 	sim_event(s, "a rival at %s", point);
-	if (what == 0 && !rollback)
+	if (what == 0 && !rollback && !cut)
 		sim_rollback(s);
+	else if (what == 1 && cut)
+		sim_publish(s);
 	else if (what < 4 && !checkpoint)
 		sim_note(s);
 	else

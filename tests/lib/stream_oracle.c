@@ -301,8 +301,12 @@ static bool account_step(const struct stream_oracle *o, const struct checkpoint 
 			 const struct checkpoint *cp, struct segments *out, struct buf *why)
 {
 	AUTO(documents_release) struct documents d = {0};
-	bool ok = read_documents(o->lake, &cp->id, &d, why);
+	bool ok;
 
+	if (cp->cuts != old->cuts) /* it reads nothing; check_cuts() looks at what it takes out */
+		return (cp->cuts == old->cuts + 1 && offsets_equal(&cp->offsets, &old->offsets)) ||
+		       no(why, "a cut that moves offsets");
+	ok = read_documents(o->lake, &cp->id, &d, why);
 	for (size_t i = 0; ok && i < cp->offsets.n; i++) {
 		const struct offset_item *item = &cp->offsets.items[i];
 		bool same = generation_of(old, item->topic) == generation_of(cp, item->topic);
@@ -536,16 +540,137 @@ static bool compare_rows(struct rows *found, struct rows *wanted, struct buf *wh
 	return true;
 }
 
+/* ---- what was taken out again ---- */
+
+/* The path of a file list's item; the caller's. */
+static char *path_of(const char *item)
+{
+	return xstrndup(item, (size_t)(strrchr(item, ' ') - item));
+}
+
+/* The rows of a file that the cut takes out. */
+static bool add_cut_file(const struct stream_oracle *o, const struct lake_id *before,
+			 const char *path, struct rows *rows, struct buf *why)
+{
+	AUTO(lake_entry_release) struct lake_entry entry = {0};
+	struct err err = ERR_INIT;
+	struct row place;
+	int64_t first;
+
+	if (lake_stat(o->lake, before, path, &entry, &err) != ST_OK)
+		return no(why, "%s: %s", path, err.text);
+	return parse_name(o, path, &place, &first, why) &&
+	       add_rows(rows, &place, lake_meta_get(&entry.meta, "tidemark.offsets"), NULL, first,
+			path, why);
+}
+
+static bool has_path(const struct file_list *list, const char *path)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (strncmp(list->items[i], path, strlen(path)) == 0 &&
+		    list->items[i][strlen(path)] == ' ')
+			return true;
+	return false;
+}
+
+/* What a cut takes out is what it records as lost: row by row. */
+static bool check_losses(const struct stream_oracle *o, const struct lake_id *cut,
+			 const struct rows *gone, size_t from, struct buf *why)
+{
+	AUTO(documents_release) struct documents d = {0};
+	uint64_t lost = 0;
+
+	if (!read_documents(o->lake, cut, &d, why))
+		return false;
+	for (size_t i = 0; i < d.lost.n; i++)
+		lost += (uint64_t)(d.lost.items[i].to - d.lost.items[i].from);
+	if (lost != gone->n - from)
+		return no(why, "a cut takes %zu rows out and records %" PRIu64, gone->n - from,
+			  lost);
+	for (size_t i = from; i < gone->n; i++) {
+		const struct row *r = &gone->items[i];
+		bool found = false;
+
+		for (size_t j = 0; !found && j < d.lost.n; j++) {
+			const struct loss *l = &d.lost.items[j];
+
+			found = fake_topic_index(o->kafka, l->topic) == r->topic &&
+				l->partition == r->partition && r->offset >= l->from &&
+				r->offset < l->to;
+		}
+		if (!found)
+			return no(why, "t%d:%d:%" PRId64 " is taken out, and not recorded",
+				  r->topic, r->partition, r->offset);
+	}
+	return true;
+}
+
+/* Adds the rows that the line's cuts have taken out. */
+static bool check_cuts(const struct stream_oracle *o, const struct line_of_checkpoints *line,
+		       struct rows *gone, struct buf *why)
+{
+	for (size_t i = 0; i + 1 < line->n; i++) {
+		const struct checkpoint *cp = &line->items[i], *old = &line->items[i + 1];
+		AUTO(file_list_release) struct file_list before = {0};
+		AUTO(file_list_release) struct file_list after = {0};
+		size_t from = gone->n;
+
+		if (cp->cuts == old->cuts)
+			continue;
+		if (!oracle_files(o->lake, &old->id, NULL, &before, why) ||
+		    !oracle_files(o->lake, &cp->id, NULL, &after, why))
+			return false;
+		if (!file_list_subset(&after, &before))
+			return no(why, "a cut that adds files");
+		for (size_t j = 0; j < before.n; j++) {
+			AUTO(freep) char *path = path_of(before.items[j]);
+
+			if (!has_path(&after, path) && !add_cut_file(o, &old->id, path, gone, why))
+				return false;
+		}
+		if (!check_losses(o, &cp->id, gone, from, why))
+			return false;
+	}
+	return true;
+}
+
+static bool same_place(const struct row *a, const struct row *b)
+{
+	return a->topic == b->topic && a->generation == b->generation &&
+	       a->partition == b->partition && a->offset == b->offset;
+}
+
+/* Takes the rows that are gone out of those that there must be. */
+static void subtract(struct rows *rows, const struct rows *gone)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < rows->n; i++) {
+		bool is_gone = false;
+
+		for (size_t j = 0; !is_gone && j < gone->n; j++)
+			is_gone = same_place(&rows->items[i], &gone->items[j]);
+		if (is_gone)
+			free(rows->items[i].text);
+		else
+			rows->items[kept++] = rows->items[i];
+	}
+	rows->n = kept;
+}
+
 bool oracle_check(const struct stream_oracle *o, const struct lake_id *head, struct buf *why)
 {
 	AUTO(line_of_checkpoints_release) struct line_of_checkpoints line = {0};
 	AUTO(segments_release) struct segments segments = {0};
 	AUTO(rows_release) struct rows found = {0};
 	AUTO(rows_release) struct rows wanted = {0};
+	AUTO(rows_release) struct rows gone = {0};
 
 	if (!oracle_read_line(o->lake, head, &line, why) ||
-	    !account_line(o, &line, &segments, why) || !read_files(o, head, &found, why))
+	    !account_line(o, &line, &segments, why) || !check_cuts(o, &line, &gone, why) ||
+	    !read_files(o, head, &found, why))
 		return false;
 	expect_rows(o, &segments, &wanted);
+	subtract(&wanted, &gone);
 	return compare_rows(&found, &wanted, why);
 }

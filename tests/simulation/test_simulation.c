@@ -17,8 +17,8 @@
 #include "tests/lib/simulation.h"
 
 #define SEEDS 300
-#define SWEEP_SEED 9
-#define SWEEP_STEPS 120
+#define SWEEP_SEED 25
+#define SWEEP_STEPS 260
 /* Times that one point is died at, at most: the first, and others spread. */
 #define SWEEP_TIMES 5
 
@@ -36,14 +36,19 @@ static void add(struct sim_result *sum, const struct sim_result *r)
 	sum->losts += r->losts;
 	sum->reopened += r->reopened;
 	sum->rows += r->rows;
+	sum->cuts += r->cuts;
+	sum->accepts += r->accepts;
+	sum->prefixes += r->prefixes;
 }
 
 static void print(const struct sim_result *r)
 {
 	printf("lives %u, checkpoints %u, rows %u, publishes %u, held %u, rollbacks %u (undo %u, "
-	       "refused %u), conflicts %u, rivals %u, lost %u, sessions %u\n",
+	       "refused %u), drops %u, accepted %u, prefixes %u, conflicts %u, rivals %u, lost %u, "
+	       "sessions %u\n",
 	       r->lives, r->checkpoints, r->rows, r->publishes, r->holds, r->rollbacks, r->undos,
-	       r->refused, r->conflicts, r->rivals, r->losts, r->reopened);
+	       r->refused, r->cuts, r->accepts, r->prefixes, r->conflicts, r->rivals, r->losts,
+	       r->reopened);
 }
 
 /* Returns the number of seeds that failed. */
@@ -85,6 +90,9 @@ static void holds_for_every_seed(void **state)
 	assert_true(sum.conflicts > SEEDS / 2);
 	assert_true(sum.rivals > 0);
 	assert_true(sum.losts > 0);
+	assert_true(sum.cuts > SEEDS / 4);
+	assert_true(sum.accepts > 0);
+	assert_true(sum.prefixes > 0);
 }
 
 static void survives_a_kill_at_every_point(void **state)
@@ -117,6 +125,7 @@ static void survives_a_kill_at_every_point(void **state)
 	printf("%u kills at %u points\n", kills, whole.n_points);
 	assert_true(whole.n_points > 15);
 	assert_true(whole.rollbacks > 0 && whole.publishes > 1);
+	assert_true(whole.cuts > 0 && whole.accepts > 0 && whole.prefixes > 0);
 }
 
 static void the_same_seed_is_the_same_run(void **state)
