@@ -170,11 +170,11 @@ registry() {
 	rm -rf "$tmp"
 }
 
-# fastavro reads the containers back as a stranger would.
+# fastavro and pyarrow read the files back as a stranger would.
 python() {
-	local out=$cache/python-1
+	local out=$cache/python-2
 	[ -x "$out/bin/python" ] && return 0
-	say "installing fastavro 1.12.1, cramjam 2.11.0 and zstandard 0.25.0 (PyPI)"
+	say "installing fastavro 1.12.1, cramjam 2.11.0, zstandard 0.25.0 and pyarrow 26.0.1 (PyPI)"
 	python3 -m venv "$out.new"
 	"$out.new/bin/pip" -q install --require-hashes -r "$(dirname "$0")/python-requirements.txt" >&2
 	mv "$out.new" "$out"

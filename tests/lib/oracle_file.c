@@ -2,13 +2,24 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
 
 #include "tests/lib/avro_file.h"
+#include "tests/lib/duck.h"
 
-enum { FORM_LINES, FORM_STAMP, FORM_STAMP_2, FORM_NULLABLE, FORM_TOMBSTONE, FORM_DEADLETTER };
+enum {
+	FORM_LINES,
+	FORM_TOMBSTONE_LINES,
+	FORM_STAMP,
+	FORM_STAMP_2,
+	FORM_NULLABLE,
+	FORM_TOMBSTONE,
+	FORM_DEADLETTER
+};
 
 bool oracle_path_parse(const char *path, struct oracle_path *out)
 {
@@ -119,6 +130,39 @@ static bool open_avro(const struct buf *content, struct oracle_file *f)
 	return known;
 }
 
+/* As lines of JSON, by DuckDB: a row's columns, or the text of its one column. */
+static bool open_parquet(const struct buf *content, struct oracle_file *f)
+{
+	char path[] = "/tmp/tidemark-oracle.XXXXXX";
+	int fd = mkstemp(path);
+	AUTO(buf_release) struct buf columns = BUF_INIT;
+	bool whole = fd >= 0 && write(fd, content->data, content->len) == (ssize_t)content->len;
+
+	if (whole) {
+		duck_ask(&columns,
+			 "SELECT string_agg(column_name, ',') FROM (DESCRIBE FROM "
+			 "read_parquet('%s'))",
+			 path);
+		f->form = strcmp(buf_str(&columns), "key,timestamp,headers,partition,offset") == 0
+				  ? FORM_TOMBSTONE_LINES
+				  : FORM_LINES;
+		duck_ask(&f->rows,
+			 "SELECT string_agg(%s || chr(10), '' ORDER BY file_row_number) FROM "
+			 "read_parquet('%s', file_row_number=true) t",
+			 strcmp(buf_str(&columns), "value") == 0
+				 ? "coalesce(value::VARCHAR, 'null')"
+				 : "to_json(t)::VARCHAR",
+			 path);
+	}
+	if (fd >= 0) {
+		close(fd);
+		unlink(path);
+	}
+	for (size_t i = 0; i < f->rows.len; i++)
+		f->n_rows += f->rows.data[i] == '\n';
+	return whole && f->rows.len > 0;
+}
+
 bool oracle_file_open(const char *path, const struct buf *content, struct oracle_file *out,
 		      const char **why_out)
 {
@@ -128,6 +172,9 @@ bool oracle_file_open(const char *path, const struct buf *content, struct oracle
 	if (ends_with(path, ".avro")) {
 		good = content->len > 0 && open_avro(content, out);
 		*why_out = "the container's schema is not one that was produced";
+	} else if (ends_with(path, ".parquet")) {
+		good = open_parquet(content, out);
+		*why_out = "DuckDB does not read it";
 	} else {
 		good = open_lines(path, content, out);
 		*why_out = "the lines cannot be uncompressed, or the last has no end";
@@ -172,6 +219,19 @@ static bool take_line(struct oracle_file *f, struct oracle_row *out)
 	if (len == 0 || (len == 4 && memcmp(start, "null", 4) == 0))
 		return value_row(NULL, 0, out);
 	return value_row(start, len, out);
+}
+
+static bool take_tombstone_line(struct oracle_file *f, struct oracle_row *out)
+{
+	const char *at = strstr((const char *)f->rest.p, "\"offset\":");
+	const unsigned char *end = memchr(f->rest.p, '\n', bytes_left(&f->rest));
+
+	if (!end || !at || (const unsigned char *)at > end)
+		return false;
+	out->kind = ROW_TOMBSTONE;
+	out->offset = strtoll(at + strlen("\"offset\":"), NULL, 10);
+	f->rest.p = end + 1;
+	return true;
 }
 
 static bool take_headers(struct bytes *in)
@@ -242,6 +302,8 @@ bool oracle_file_next(struct oracle_file *f, struct oracle_row *out, const char 
 	switch (f->form) {
 	case FORM_LINES:
 		return take_line(f, out);
+	case FORM_TOMBSTONE_LINES:
+		return take_tombstone_line(f, out);
 	case FORM_STAMP:
 		return stamp_from_avro(&f->rest, 1, &out->stamp);
 	case FORM_STAMP_2:

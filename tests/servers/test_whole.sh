@@ -42,7 +42,7 @@ fastavro_reads() {
 		avro_config "f-$codec" "$topic" "avro.codec=$codec" "path.prefix=$codec" errors.tolerance=all
 		until_latest "f-$codec"
 		lake export "ingest-f-$codec" "out-$codec"
-		"$servers_cache/python-1/bin/python" "$here/read_containers.py" "out-$codec" "$topic.acks"
+		"$servers_cache/python-2/bin/python" "$here/read_containers.py" "out-$codec" "$topic.acks"
 	done
 }
 

@@ -1,0 +1,70 @@
+# Parquet files, read back by libraries that are not ours and by the oracle.
+# shellcheck shell=bash source=tests/servers/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+python=$servers_cache/python-2/bin/python
+
+# Random schemas and rows: what pyarrow reads of the Parquet files equals what
+# fastavro reads of containers of the same rows.
+pyarrow_reads() {
+	mkdir pairs
+	"$B/tests/tools/random_files" pairs 1 100
+	"$python" "$here/compare_files.py" pairs
+}
+
+# whole TOPIC CODEC [PRODUCE OPTION... --] [KEY=VALUE...]: every acknowledged record
+# once, on ingest and main, over several checkpoints.
+whole() {
+	local topic=pq-$1 produce_options=()
+	shift
+	while [ "$1" != -- ]; do
+		produce_options+=("$1")
+		shift
+	done
+	shift
+	topic "$topic" 4
+	produce "$topic" 4 --records 20000 "${produce_options[@]}"
+	config "$topic" "$topic" checkpoint.records=4000 publish.checkpoints=2 format=parquet "$@"
+	until_latest "$topic"
+	oracle "$topic" "ingest-$topic" "$topic.acks"
+	oracle "$topic" main "$topic.acks"
+}
+
+of_registry=(value.converter=avro "value.converter.schema.registry.url=$REGISTRY")
+codec() { whole "$1" --format avro --registry "$REGISTRY" --transactions 100 -- "${of_registry[@]}" "parquet.codec=$1"; }
+mixed() {
+	whole mixed --format avro --registry "$REGISTRY" --mixed-schemas --tombstones 3 --poison 2 -- \
+		"${of_registry[@]}" errors.tolerance=all
+}
+json_text() { whole text -- value.converter=json; }
+
+# SIGKILL while files are open, again and again: nothing lost, nothing doubled.
+killed() {
+	topic pq-killed 4
+	spawn produce.log "$TOOLS/oracle_produce" --bootstrap "$KAFKA" --topic pq-killed --partitions 4 \
+		--log "$PWD/pq-killed.acks" --rate 4000 --seconds 3600 --format avro --registry "$REGISTRY"
+	local producer=$SPAWNED i
+	config k pq-killed format=parquet checkpoint.interval.ms=100 publish.checkpoints=3 \
+		"${of_registry[@]}" parquet.row.group.rows=2048
+	for i in 1 2 3 4 5 6; do
+		start k
+		sleep "1.$((i * 37 % 100))"
+		kill -KILL "$PID"
+		wait "$PID" 2>/dev/null || true
+	done
+	kill -TERM "$producer"
+	wait "$producer"
+	until_latest k
+	oracle k ingest-k pq-killed.acks
+	oracle k main pq-killed.acks
+	same "$(find lake/tmp -type f | wc -l)" 0 'files in tmp'
+}
+
+t 'pyarrow reads the rows that fastavro reads, random schemas' pyarrow_reads
+t 'avro to parquet, snappy, transactions' codec snappy
+t 'avro to parquet, zstandard' codec zstandard
+t 'avro to parquet, gzip' codec gzip
+t 'avro to parquet, uncompressed' codec none
+t 'two schemas, tombstones and dead letters' mixed
+t 'json without a schema' json_text
+t 'killed with files open' killed
