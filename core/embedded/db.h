@@ -88,9 +88,10 @@ struct bytes db_iter_value(const struct db_iter *it);
  * this one: tables are shared by hard links, and no log is needed. */
 MUST_CHECK enum status db_checkpoint(struct db *db, const char *path, struct err *err);
 
-/* Reads what a scan does not: calls bad with the name of a table file, and the
- * reason, where its file is gone or its filter cannot be read. Of a large table,
- * whose filter has several blocks, one is read. */
+/* Calls bad with the name of a table, and why, whose file is gone: one that is
+ * open is read on. What lies in the tables a scan reads, all but filters: a
+ * damaged one hides no key, reading goes without it (tests/contract/test_tables.c),
+ * and the next compaction makes another. */
 void db_check_tables(struct db *db, const char *path,
 		     void (*bad)(void *ctx, const char *file, const char *why), void *ctx);
 
