@@ -65,9 +65,19 @@ char *history_path(int partition, int64_t from)
 	return xasprintf("topics/t/partition=%d/t+%d+%" PRId64, partition, partition, from);
 }
 
+char *history_text(const struct history *h, int partition, int64_t from, int64_t to)
+{
+	AUTO(buf_release) struct buf text = BUF_INIT;
+
+	buf_addf(&text, "%d:%" PRId64 "-%" PRId64, partition, from, to);
+	while (text.len < h->file_bytes)
+		buf_adds(&text, "................");
+	return buf_detach(&text);
+}
+
 void history_batch(struct history *h, struct batch *b, int partition, int64_t from, int64_t to)
 {
-	AUTO(freep) char *text = xasprintf("%d:%" PRId64 "-%" PRId64, partition, from, to);
+	AUTO(freep) char *text = history_text(h, partition, from, to);
 	AUTO(freep) char *rows = xasprintf("%" PRId64 "-%" PRId64, from, to - 1);
 	struct written_file *f;
 

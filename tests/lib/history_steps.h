@@ -14,6 +14,7 @@ struct history {
 	struct line line;
 	struct ingest_options options;
 	struct ingest ingest;
+	size_t file_bytes; /* of each file, filled up with dots; 0: as it comes */
 };
 
 /* Makes the target and starts the connector: topic "t", partitions from 0. */
@@ -24,6 +25,8 @@ void history_join(struct ingest *in, const struct history *h);
 
 /* "topics/t/partition=P/t+P+FROM" */
 char *history_path(int partition, int64_t from);
+/* What the file of [from, to) holds; the caller's. */
+char *history_text(const struct history *h, int partition, int64_t from, int64_t to);
 /* A batch of [from, to) of one partition, its rows stamped at 1000 * offset. */
 void history_batch(struct history *h, struct batch *b, int partition, int64_t from, int64_t to);
 /* Commits one; in must continue there. */

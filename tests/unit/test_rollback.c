@@ -1,18 +1,24 @@
 /* Publish and rollback against a naive model: random sequences of checkpoints,
  * publishes (held, forced, of a prefix, overtaken), changes by hand, rollbacks (of
- * the target only too), drops and undos of two connectors on one target. The
- * model knows files as ranges of offsets and nothing of trees, merges or cursors.
+ * the target only, and with skips, too), drops and undos of two connectors on one
+ * target. The model knows files as ranges of offsets and nothing of trees, merges or
+ * cursors. Crashes are the simulation's (tests/simulation).
  *
- *   test_rollback [SEQUENCES [SEED]] */
+ *   test_rollback                          ten thousand, in two processes
+ *   test_rollback SEQUENCES [SEED [disk]]  so many from that seed on; on the disk, with
+ *                                          files of their own, as the last twenty are */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <inttypes.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "connector/history/cut.h"
@@ -24,12 +30,21 @@
 #include "tests/lib/tempdir.h"
 #include "tests/lib/virtual_clock.h"
 
+extern char **environ;
+
+#define SEQUENCES 10000
+#define ON_DISK 20
+/* More than RocksDB takes: objects of this size are files. */
+#define FILE_BYTES (17 << 10)
+/* A lake of its own for so many, so that it stays small. */
+#define TOGETHER 250
 #define OPERATIONS 24
 #define STATES_MAX (2 * OPERATIONS + 2)
 #define CONNECTORS 2
 
-static unsigned sequences = 1500;
+static unsigned sequences = SEQUENCES;
 static uint64_t first_seed = 1, seed_now;
+static bool on_disk;
 
 struct file {
 	int64_t from, to;
@@ -158,7 +173,7 @@ static void check(struct lake *lake, const struct connector *c, const char *bran
 		const struct file *f = &state->files[i];
 		AUTO(freep)
 		char *path = xasprintf("%st/partition=0/t+0+%" PRId64, prefix, f->from);
-		AUTO(freep) char *text = xasprintf("0:%" PRId64 "-%" PRId64, f->from, f->to);
+		AUTO(freep) char *text = history_text(&c->h, 0, f->from, f->to);
 
 		assert_content(lake, branch, path, text, strlen(text));
 	}
@@ -432,7 +447,8 @@ static void do_rollback(struct connector *c, struct rng *r)
 	int to = undo ? rollback : (int)rng_below(r, (uint64_t)m->n), show;
 	char hex[LAKE_ID_HEX_BYTES];
 	const char *name = hex;
-	const struct rollback_request request = {
+	struct position skip = {.topic = (char *)"t"};
+	struct rollback_request request = {
 		.to = &name,
 		.n_to = !undo,
 		.undo = undo,
@@ -448,6 +464,11 @@ static void do_rollback(struct connector *c, struct rng *r)
 
 	if (to < 0)
 		return;
+	if (!undo && !target_only && rng_below(r, 4) == 0) {
+		skip.offset = m->states[to].next + (int64_t)rng_below(r, 9);
+		request.skip = &skip;
+		request.n_skip = 1;
+	}
 	show = undo ? m->states[rollback].undo_shown : model_show(m, to);
 	to = undo ? m->states[rollback].undo_head : to;
 	lake_id_hex(&m->states[to].id, hex);
@@ -470,6 +491,8 @@ static void do_rollback(struct connector *c, struct rng *r)
 	s->rollback = true;
 	s->undo_head = m->head;
 	s->undo_shown = m->shown;
+	if (request.n_skip)
+		s->next = skip.offset;
 	m->head = m->n - 1;
 	m->shown = show;
 }
@@ -488,6 +511,7 @@ static void run(struct lake *lake, uint64_t seed)
 		c[i].h.line.path_prefix = prefixes[i];
 		c[i].h.line.target = c[0].h.target;
 		c[i].m = (struct model){.n = 1, .shown = -1};
+		c[i].h.file_bytes = on_disk ? FILE_BYTES : 0;
 		c[i].other = &c[!i];
 		c[i].rng = &r;
 		c[i].m.states[0] = (struct state){.id = c[i].h.ingest.head.id, .previous = -1};
@@ -521,13 +545,16 @@ static void run(struct lake *lake, uint64_t seed)
 
 static void holds_for_random_sequences(void **state)
 {
-	AUTO(tempdir_remove) char *dir = tempdir_new();
-	struct lake *lake = open_lake(dir);
-
 	(void)state;
-	for (seed_now = first_seed; seed_now < first_seed + sequences; seed_now++)
-		run(lake, seed_now);
-	lake_close(lake);
+	seed_now = first_seed;
+	while (seed_now < first_seed + sequences) {
+		AUTO(tempdir_remove) char *dir = tempdir_new();
+		struct lake *lake = open_lake(dir);
+
+		for (int i = 0; i < TOGETHER && seed_now < first_seed + sequences; i++, seed_now++)
+			run(lake, seed_now);
+		lake_close(lake);
+	}
 }
 
 /* What an undo would show again was freed as history: refused, nothing moves;
@@ -579,24 +606,62 @@ static void expired_data_refuse_an_undo(void **state)
 	lake_close(lake);
 }
 
+/* This program once more, beside this one. */
+static pid_t start_other(const char *program, unsigned count, uint64_t seed, const char *where)
+{
+	AUTO(freep) char *n = xasprintf("%u", count);
+	AUTO(freep) char *from = xasprintf("%" PRIu64, seed);
+	char *const args[] = {(char *)(uintptr_t)program, n, from, (char *)(uintptr_t)where, NULL};
+	pid_t pid;
+
+	fflush(NULL);
+	if (posix_spawn(&pid, program, NULL, NULL, args, environ) != 0)
+		abort();
+	return pid;
+}
+
+static int ended_badly(pid_t pid)
+{
+	int status = 0;
+
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return status != 0;
+}
+
+static int run_group(const struct CMUnitTest *tests, size_t n)
+{
+	int failed = _cmocka_run_group_tests("rollback", tests, n, NULL, NULL);
+
+	if (failed)
+		printf("again: test_rollback 1 %" PRIu64 "%s\n", seed_now, on_disk ? " disk" : "");
+	return failed;
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(holds_for_random_sequences),
 		cmocka_unit_test(expired_data_refuse_an_undo),
 	};
-
+	pid_t half, disk;
 	int failed;
 
+	on_disk = argc > 3 && strcmp(argv[3], "disk") == 0;
 	/* nothing here dies: the disk would only be slow */
-	if (access("/dev/shm", W_OK) == 0)
+	if (!on_disk && access("/dev/shm", W_OK) == 0)
 		setenv("TIDEMARK_TEST_DIR", "/dev/shm", 0);
-	if (argc > 1)
+	if (argc > 1) {
 		sequences = (unsigned)strtoul(argv[1], NULL, 10);
-	if (argc > 2)
-		first_seed = strtoull(argv[2], NULL, 10);
-	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	if (failed)
-		printf("again: test_rollback 1 %" PRIu64 "\n", seed_now);
-	return failed;
+		if (argc > 2)
+			first_seed = strtoull(argv[2], NULL, 10);
+		return run_group(tests, 1);
+	}
+	sequences = SEQUENCES / 2;
+	half = start_other(argv[0], SEQUENCES / 2, 1 + SEQUENCES / 2, "memory");
+	failed = run_group(tests, ARRAY_SIZE(tests));
+	failed += ended_badly(half);
+	unsetenv("TIDEMARK_TEST_DIR");
+	disk = start_other(argv[0], ON_DISK, 1 + SEQUENCES, "disk");
+	return failed + ended_badly(disk);
 }
