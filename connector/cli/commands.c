@@ -23,6 +23,7 @@
 	X(ls)                                                                                      \
 	X(cat)                                                                                     \
 	X(stat)                                                                                    \
+	X(sql)                                                                                     \
 	X(put)                                                                                     \
 	X(rm)                                                                                      \
 	X(changes)                                                                                 \

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "connector/cli/command.h"
+#include "connector/columnar/sql_child.h"
 #include "core/base/props.h"
 
 static void print_commands(void)
@@ -116,7 +117,11 @@ int main(int argc, char **argv)
 {
 	struct err err = ERR_INIT;
 	struct cli cli = {.lake_url = NULL};
-	enum status st = run(&cli, argc, argv, &err);
+	enum status st;
+
+	if (argc == 2 && strcmp(argv[1], SQL_CHILD_COMMAND) == 0)
+		return sql_child_run();
+	st = run(&cli, argc, argv, &err);
 
 	lake_close(cli.lake);
 	if (st == ST_OK || st == ST_END) {

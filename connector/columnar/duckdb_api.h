@@ -21,7 +21,9 @@
 	/* statements and their results */ \
 	X(extract_statements) X(extract_statements_error) X(prepare_extracted_statement) \
 	X(destroy_extracted) X(prepare) X(prepare_error) X(destroy_prepare) \
-	X(prepared_statement_type) X(bind_varchar_length) X(execute_prepared) \
+	X(prepared_statement_type) X(prepared_statement_column_count) \
+	X(prepared_statement_column_name) X(prepared_statement_column_type) \
+	X(bind_varchar_length) X(execute_prepared) \
 	X(pending_prepared_streaming) X(pending_error) X(execute_pending) X(destroy_pending) \
 	X(fetch_chunk) \
 	/* values */ \

@@ -7,8 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* The tidemark that was built with this test. */
-static char *tidemark_path(void)
+char *child_tidemark_path(void)
 {
 	char self[4096];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
@@ -74,7 +73,7 @@ int child_run(const char *const *argv, const char *const *env, struct buf *out)
 
 int child_tidemark(const char *const *argv, const char *const *env, struct buf *out)
 {
-	AUTO(freep) char *program = tidemark_path();
+	AUTO(freep) char *program = child_tidemark_path();
 
 	return run(program, argv, env, out);
 }

@@ -6,5 +6,7 @@
 
 /* The one cell of the answer, which must be text. Asserts. */
 void duck_ask(struct buf *out, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* Statements for what they do: COPY. Asserts. */
+void duck_run(const char *fmt, ...) PRINTF_LIKE(1, 2);
 
 #endif

@@ -1,0 +1,14 @@
+/* The process that answers one query (sql.h). It reads the files that it is told
+ * of, and writes to its two descriptors alone: the limits that the system gives
+ * (no files written, no new privileges, nothing but those files readable where the
+ * kernel can) stand behind DuckDB's own locks. */
+#ifndef TIDEMARK_COLUMNAR_SQL_CHILD_H
+#define TIDEMARK_COLUMNAR_SQL_CHILD_H
+
+/* The command that main() hands over to sql_child_run(); not for people. */
+#define SQL_CHILD_COMMAND "sql-child"
+
+/* Returns the exit code. */
+int sql_child_run(void);
+
+#endif

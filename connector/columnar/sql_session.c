@@ -1,0 +1,391 @@
+#include "connector/columnar/sql_session.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- text ---- */
+
+static void add_quoted(struct buf *out, const char *text, char quote)
+{
+	buf_addc(out, quote);
+	for (; *text; text++) {
+		if (*text == quote)
+			buf_addc(out, quote);
+		buf_addc(out, *text);
+	}
+	buf_addc(out, quote);
+}
+
+void sql_add_text(struct buf *out, const char *text)
+{
+	add_quoted(out, text, '\'');
+}
+
+void sql_add_identifier(struct buf *out, const char *name)
+{
+	add_quoted(out, name, '"');
+}
+
+/* ['a','b'] */
+static void add_files(struct buf *out, const json_t *files)
+{
+	const json_t *file;
+	size_t i;
+
+	buf_addc(out, '[');
+	json_array_foreach(files, i, file)
+	{
+		if (i)
+			buf_addc(out, ',');
+		sql_add_text(out, json_string_value(file));
+	}
+	buf_addc(out, ']');
+}
+
+enum status sql_session_error(enum status st, const char *message, struct err *err)
+{
+	const char *end = strstr(message, "\n\n");
+
+	return err_set(err, st, "%.*s", end ? (int)(end - message) : (int)strlen(message), message);
+}
+
+/* What DuckDB says of a statement that it does not prepare: mostly the query's own
+ * fault. */
+static enum status kind_of(const char *message)
+{
+	static const char *const ours[] = {"IO Error", "Out of Memory", "INTERNAL", "FATAL",
+					   "Permission"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(ours); i++)
+		if (strncmp(message, ours[i], strlen(ours[i])) == 0)
+			return ST_FAILED;
+	return ST_USAGE;
+}
+
+/* ---- the database ---- */
+
+static enum status configure(const struct duckdb_api *duck, duckdb_config config,
+			     uint64_t memory_bytes)
+{
+	char memory[32];
+	const char *const settings[][2] = {
+		{"memory_limit", memory},
+		{"autoload_known_extensions", "false"},
+		{"autoinstall_known_extensions", "false"},
+		{"allow_community_extensions", "false"},
+		{"allow_persistent_secrets", "false"},
+		{"threads", "1"},
+	};
+
+	snprintf(memory, sizeof(memory), "%" PRIu64 "B", memory_bytes);
+	for (size_t i = 0; i < ARRAY_SIZE(settings); i++)
+		if (duck->set_config(config, settings[i][0], settings[i][1]) != DuckDBSuccess)
+			return ST_FAILED;
+	return ST_OK;
+}
+
+enum status sql_session_run(struct sql_session *s, const char *sql, struct err *err)
+{
+	duckdb_result result;
+	enum status st = ST_OK;
+
+	if (s->duck->query(s->con, sql, &result) != DuckDBSuccess)
+		st = sql_session_error(ST_FAILED, s->duck->result_error(&result), err);
+	s->duck->destroy_result(&result);
+	return st;
+}
+
+enum status sql_session_open(struct sql_session *s, uint64_t memory_bytes, struct err *err)
+{
+	duckdb_config config = NULL;
+	char *why = NULL;
+	enum status st = duckdb_api_load(&s->duck, err);
+
+	if (st != ST_OK)
+		return st;
+	s->duck->create_config(&config);
+	st = configure(s->duck, config, memory_bytes);
+	if (st != ST_OK)
+		err_set(err, st, "DuckDB does not take its settings");
+	if (st == ST_OK && s->duck->open_ext(NULL, &s->db, config, &why) != DuckDBSuccess)
+		st = err_set(err, ST_FAILED, "%s", why ? why : "DuckDB does not start");
+	s->duck->free(why);
+	s->duck->destroy_config(&config);
+	if (st == ST_OK && s->duck->connect(s->db, &s->con) != DuckDBSuccess)
+		st = err_set(err, ST_FAILED, "DuckDB gives no connection");
+	if (st == ST_OK)
+		st = sql_session_run(s, "SET temp_directory=''", err);
+	if (st == ST_OK)
+		st = sql_session_run(s, "SET TimeZone='UTC'", err);
+	return st;
+}
+
+enum status sql_session_threads(struct sql_session *s, unsigned threads, struct err *err)
+{
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	char sql[64];
+
+	if (!threads)
+		threads = processors > 0 ? (unsigned)processors : 1;
+	snprintf(sql, sizeof(sql), "SET threads=%u", threads);
+	return sql_session_run(s, sql, err);
+}
+
+void sql_session_close(struct sql_session *s)
+{
+	if (!s->duck)
+		return;
+	if (s->prepared)
+		s->duck->destroy_prepare(&s->prepared);
+	if (s->statements)
+		s->duck->destroy_extracted(&s->statements);
+	if (s->con)
+		s->duck->disconnect(&s->con);
+	if (s->db)
+		s->duck->close(&s->db);
+	sql_names_release(&s->names);
+}
+
+/* ---- the query ---- */
+
+/* The text of a result's one value. */
+static enum status first_text(const struct sql_session *s, duckdb_result *result, struct buf *out,
+			      struct err *err)
+{
+	const struct duckdb_api *duck = s->duck;
+	duckdb_data_chunk chunk = duck->fetch_chunk(*result);
+	const duckdb_string_t *text;
+
+	if (!chunk)
+		return err_set(err, ST_FAILED, "DuckDB gives no syntax tree");
+	text = duck->vector_get_data(duck->data_chunk_get_vector(chunk, 0));
+	if (text->value.inlined.length <= sizeof(text->value.inlined.inlined))
+		buf_add(out, text->value.inlined.inlined, text->value.inlined.length);
+	else
+		buf_add(out, text->value.pointer.ptr, text->value.pointer.length);
+	duck->destroy_data_chunk(&chunk);
+	return ST_OK;
+}
+
+static enum status serialize(struct sql_session *s, const char *query, struct buf *out,
+			     struct err *err)
+{
+	const struct duckdb_api *duck = s->duck;
+	duckdb_prepared_statement p = NULL;
+	duckdb_result result;
+	enum status st = ST_OK;
+
+	if (duck->prepare(s->con, "SELECT json_serialize_sql($1::VARCHAR)::VARCHAR", &p) !=
+		    DuckDBSuccess ||
+	    duck->bind_varchar_length(p, 1, query, strlen(query)) != DuckDBSuccess)
+		st = sql_session_error(ST_FAILED, duck->prepare_error(p), err);
+	if (st == ST_OK) {
+		if (duck->execute_prepared(p, &result) != DuckDBSuccess)
+			st = sql_session_error(ST_USAGE, duck->result_error(&result), err);
+		else
+			st = first_text(s, &result, out, err);
+		duck->destroy_result(&result);
+	}
+	duck->destroy_prepare(&p);
+	return st;
+}
+
+/* The tree first: where it is one SELECT, nothing but that is parsed by
+ * extract_statements(), which reads files for IMPORT DATABASE. */
+enum status sql_session_parse(struct sql_session *s, const char *query, struct err *err)
+{
+	AUTO(buf_release) struct buf tree = BUF_INIT;
+	enum status st = serialize(s, query, &tree, err);
+
+	s->query = query;
+	if (st == ST_OK)
+		st = sql_tree_judge(buf_str(&tree), tree.len, &s->names, &s->describes, err);
+	if (st != ST_OK)
+		return st;
+	if (s->duck->extract_statements(s->con, query, &s->statements) != 1) {
+		const char *why = s->duck->extract_statements_error(s->statements);
+
+		return sql_session_error(ST_USAGE, why ? why : "only one SELECT is allowed", err);
+	}
+	return ST_OK;
+}
+
+/* ---- tables ---- */
+
+static void add_columns(struct buf *out, const json_t *columns)
+{
+	const json_t *column;
+	size_t i;
+
+	buf_addc(out, '{');
+	json_array_foreach(columns, i, column)
+	{
+		if (i)
+			buf_addc(out, ',');
+		sql_add_text(out, json_string_value(json_array_get(column, 0)));
+		buf_addc(out, ':');
+		sql_add_text(out, json_string_value(json_array_get(column, 1)));
+	}
+	buf_addc(out, '}');
+}
+
+/* One group as a SELECT. */
+static enum status add_group(struct buf *out, const json_t *group, struct err *err)
+{
+	const char *format = json_string_value(json_object_get(group, "format"));
+	const json_t *files = json_object_get(group, "files");
+
+	if (strcmp(format, "parquet") == 0) {
+		buf_adds(out, "SELECT * FROM read_parquet(");
+		add_files(out, files);
+		buf_adds(out, ",union_by_name=true,hive_partitioning=false)");
+		return ST_OK;
+	}
+	if (strcmp(format, "json") == 0) {
+		/* a line `null` is no row */
+		buf_adds(out, "SELECT json.* FROM read_json(");
+		add_files(out, files);
+		buf_addf(out,
+			 ",format='newline_delimited',compression='%s',records='false',"
+			 "sample_size=-1,union_by_name=true,hive_partitioning=false)"
+			 " WHERE json IS NOT NULL",
+			 json_string_value(json_object_get(group, "compression")));
+		return ST_OK;
+	}
+	if (strcmp(format, "rows") == 0) {
+		buf_adds(out, "SELECT * FROM read_json(");
+		add_files(out, files);
+		buf_adds(out, ",format='newline_delimited',compression='uncompressed',columns=");
+		add_columns(out, json_object_get(group, "columns"));
+		buf_addc(out, ')');
+		return ST_OK;
+	}
+	return err_set(err, ST_FAILED, "a table of format %s is not known", format);
+}
+
+static enum status make_view(struct sql_session *s, const struct sql_name *name,
+			     const json_t *table, struct err *err)
+{
+	AUTO(buf_release) struct buf sql = BUF_INIT;
+	AUTO(freep) char *whole = sql_name_whole(name);
+	const json_t *groups = json_object_get(table, "groups"), *group;
+	enum status st = ST_OK;
+	size_t i;
+
+	if (*name->schema) {
+		buf_adds(&sql, "CREATE SCHEMA IF NOT EXISTS ");
+		sql_add_identifier(&sql, name->schema);
+		st = sql_session_run(s, buf_str(&sql), err);
+		buf_clear(&sql);
+	}
+	buf_adds(&sql, "CREATE VIEW ");
+	if (*name->schema) {
+		sql_add_identifier(&sql, name->schema);
+		buf_addc(&sql, '.');
+	}
+	sql_add_identifier(&sql, name->table);
+	buf_adds(&sql, " AS ");
+	json_array_foreach(groups, i, group)
+	{
+		if (i)
+			buf_adds(&sql, " UNION ALL BY NAME ");
+		if (st == ST_OK)
+			st = add_group(&sql, group, err);
+	}
+	if (i == 0)
+		return err_set(err, ST_FAILED, "table '%s' has no rows and no columns yet", whole);
+	if (st == ST_OK)
+		st = sql_session_run(s, buf_str(&sql), err);
+	return st == ST_OK ? st : err_wrap(err, st, "table '%s'", whole);
+}
+
+enum status sql_session_tables(struct sql_session *s, const json_t *tables, struct err *err)
+{
+	enum status st = ST_OK;
+
+	for (size_t i = 0; st == ST_OK && i < s->names.n; i++)
+		st = make_view(s, &s->names.items[i], json_array_get(tables, i), err);
+	return st;
+}
+
+/* ---- locks ---- */
+
+static void add_allowed(struct buf *sql, const json_t *tables, const char *also)
+{
+	const json_t *table, *group, *file;
+	size_t i, j, k;
+	bool first = true;
+
+	buf_adds(sql, "SET allowed_paths=[");
+	json_array_foreach(tables, i, table)
+		json_array_foreach(json_object_get(table, "groups"), j, group)
+			json_array_foreach(json_object_get(group, "files"), k, file)
+	{
+		if (!first)
+			buf_addc(sql, ',');
+		first = false;
+		sql_add_text(sql, json_string_value(file));
+	}
+	if (also) {
+		if (!first)
+			buf_addc(sql, ',');
+		sql_add_text(sql, also);
+	}
+	buf_adds(sql, "]");
+}
+
+enum status sql_session_lock(struct sql_session *s, const json_t *tables, const char *also,
+			     struct err *err)
+{
+	AUTO(buf_release) struct buf sql = BUF_INIT;
+	enum status st = sql_session_run(s, "CREATE SCHEMA \"" SQL_SCHEMA "\"", err);
+
+	add_allowed(&sql, tables, also);
+	if (st == ST_OK)
+		st = sql_session_run(s, buf_str(&sql), err);
+	if (st == ST_OK)
+		st = sql_session_run(s, "SET enable_external_access=false", err);
+	if (st == ST_OK)
+		st = sql_session_run(s, "SET lock_configuration=true", err);
+	return st;
+}
+
+/* ---- the result ---- */
+
+/* DESCRIBE and SUMMARIZE are no bodies of views; in parentheses they are tables. */
+static void add_body(const struct sql_session *s, struct buf *sql)
+{
+	size_t len = strlen(s->query);
+
+	if (!s->describes) {
+		buf_adds(sql, s->query);
+		return;
+	}
+	while (len && strchr(" \t\r\n;", s->query[len - 1]))
+		len--;
+	buf_addf(sql, "FROM (%.*s\n)", (int)len, s->query);
+}
+
+enum status sql_session_prepare(struct sql_session *s, struct err *err)
+{
+	AUTO(buf_release) struct buf sql = BUF_INIT;
+
+	if (s->duck->prepare_extracted_statement(s->con, s->statements, 0, &s->prepared) !=
+	    DuckDBSuccess) {
+		const char *why = s->duck->prepare_error(s->prepared);
+
+		return sql_session_error(kind_of(why), why, err);
+	}
+	if (s->duck->prepared_statement_type(s->prepared) != DUCKDB_STATEMENT_TYPE_SELECT)
+		return err_set(err, ST_USAGE, "only one SELECT is allowed");
+	s->n_columns = s->duck->prepared_statement_column_count(s->prepared);
+	buf_adds(&sql, "CREATE VIEW " SQL_RESULT "(");
+	for (size_t i = 0; i < s->n_columns; i++)
+		buf_addf(&sql, "%sc%zu", i ? "," : "", i);
+	buf_adds(&sql, ") AS ");
+	add_body(s, &sql);
+	return sql_session_run(s, buf_str(&sql), err);
+}

@@ -1,0 +1,53 @@
+/* A database of DuckDB's for one query. Private to connector/columnar. */
+#ifndef TIDEMARK_COLUMNAR_SQL_SESSION_H
+#define TIDEMARK_COLUMNAR_SQL_SESSION_H
+
+#include <jansson.h>
+
+#include "connector/columnar/duckdb_api.h"
+#include "connector/columnar/sql_tree.h"
+
+/* The schema of what is not the query's own, and the view of its result. */
+#define SQL_SCHEMA "tidemark$query"
+#define SQL_RESULT "\"" SQL_SCHEMA "\".result"
+
+struct sql_session {
+	const struct duckdb_api *duck;
+	duckdb_database db;
+	duckdb_connection con;
+	const char *query; /* borrowed */
+	duckdb_extracted_statements statements;
+	duckdb_prepared_statement prepared;
+	struct sql_names names; /* of the tables that it mentions */
+	bool describes;
+	size_t n_columns; /* of the result: c0, c1, .. of the view */
+};
+
+/* With this thread alone. */
+MUST_CHECK enum status sql_session_open(struct sql_session *s, uint64_t memory_bytes,
+					struct err *err);
+void sql_session_close(struct sql_session *s);
+/* Parses the query and judges it: fills names. Borrows it. */
+MUST_CHECK enum status sql_session_parse(struct sql_session *s, const char *query, struct err *err);
+/* With so many; 0: one for each processor. */
+MUST_CHECK enum status sql_session_threads(struct sql_session *s, unsigned threads,
+					   struct err *err);
+/* Makes views of the tables, an array as long as names (sql_table.h). */
+MUST_CHECK enum status sql_session_tables(struct sql_session *s, const json_t *tables,
+					  struct err *err);
+/* From here on nothing but the tables' files can be opened, and `also` (NULL: nothing
+ * else); no setting can be changed. */
+MUST_CHECK enum status sql_session_lock(struct sql_session *s, const json_t *tables,
+					const char *also, struct err *err);
+/* Makes the view SQL_RESULT of the query. */
+MUST_CHECK enum status sql_session_prepare(struct sql_session *s, struct err *err);
+
+/* One statement of our own. */
+MUST_CHECK enum status sql_session_run(struct sql_session *s, const char *sql, struct err *err);
+/* DuckDB's message as one of ours: its first paragraph. */
+enum status sql_session_error(enum status st, const char *message, struct err *err);
+/* 'text', "name": appended as SQL. */
+void sql_add_text(struct buf *out, const char *text);
+void sql_add_identifier(struct buf *out, const char *name);
+
+#endif

@@ -1,0 +1,39 @@
+/* What a table is made of, as the child is told:
+ *
+ *   {"groups":[{"format":"parquet","files":[PATH]},
+ *              {"format":"json","compression":"gzip","files":[PATH]},
+ *              {"format":"rows","columns":[["name","TYPE"]],"files":[PATH]}]}
+ *
+ * with local paths. A group is read by one call of a table function; the table is
+ * all groups together, columns found by their names. */
+#ifndef TIDEMARK_COLUMNAR_SQL_TABLE_H
+#define TIDEMARK_COLUMNAR_SQL_TABLE_H
+
+#include "connector/columnar/sql_workspace.h"
+
+struct sql_table;
+
+/* name: what messages call it. Both are borrowed. */
+struct sql_table *sql_table_new(struct sql_workspace *workspace, const char *name);
+void sql_table_free(struct sql_table *t);
+AUTO_DESTRUCTOR(struct sql_table, sql_table_free)
+/* A file of the commit, which is held. Files that are no data (tombstones; names
+ * that begin with `_` or `.`) are passed over. ST_FAILED: no table can be made of
+ * it. */
+MUST_CHECK enum status sql_table_add(struct sql_table *t, struct lake *lake,
+				     const struct lake_id *commit, const struct lake_entry *entry,
+				     struct err *err);
+/* All files whose path begins with prefix; holds the commit. ST_NOT_FOUND: there are
+ * none. */
+MUST_CHECK enum status sql_table_add_folder(struct sql_table *t, struct lake *lake,
+					    const struct lake_id *commit, const char *prefix,
+					    struct err *err);
+/* A table whose rows are made here: JSON lines with these columns. types: DuckDB's,
+ * of n columns. */
+MUST_CHECK enum status sql_table_add_rows(struct sql_table *t, const char *const *columns,
+					  const char *const *types, size_t n,
+					  const struct buf *lines, struct err *err);
+/* The caller's. */
+json_t *sql_table_describe(const struct sql_table *t);
+
+#endif

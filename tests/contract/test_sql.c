@@ -1,0 +1,443 @@
+/* Questions in SQL to a lake: what its files give, whatever their form, at any ref;
+ * what is refused; and that nothing stays behind, however a query ends. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "connector/columnar/sql_refs.h"
+#include "core/base/file.h"
+#include "tests/lib/child.h"
+#include "tests/lib/duck.h"
+#include "tests/lib/lake_fixture.h"
+#include "tests/lib/lake_steps.h"
+#include "tests/lib/must.h"
+#include "tests/lib/tempdir.h"
+
+static struct lake_fixture fixture;
+static char *temp; /* TMPDIR of the queries: nothing may stay in it */
+static char *outside; /* what a query must never reach */
+
+#define LAKE (fixture.lake)
+
+static int open_lake_of(enum lake_way way)
+{
+	AUTO(freep) char *secret = NULL;
+	struct err err = ERR_INIT;
+
+	lake_fixture_open(&fixture, way, 0);
+	make_branch(LAKE, "dev");
+	temp = tempdir_new();
+	outside = tempdir_new();
+	setenv("TMPDIR", temp, 1);
+	secret = xasprintf("%s/secret.csv", outside);
+	return file_replace(secret, "a\n1\n", 4, &err) == ST_OK ? 0 : -1;
+}
+
+static int open_embedded(void **state)
+{
+	(void)state;
+	return open_lake_of(LAKE_EMBEDDED);
+}
+
+static int open_socket(void **state)
+{
+	(void)state;
+	return open_lake_of(LAKE_SOCKET);
+}
+
+static size_t count_in(const char *folder)
+{
+	DIR *dir = opendir(folder);
+	size_t n = 0;
+
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n - 2;
+}
+
+static int close_lake(void **state)
+{
+	(void)state;
+	assert_int_equal(count_in(temp), 0);
+	assert_int_equal(count_in(outside), 1);
+	unsetenv("TMPDIR");
+	lake_fixture_close(&fixture);
+	tempdir_remove(&temp);
+	tempdir_remove(&outside);
+	return 0;
+}
+
+/* ---- asking ---- */
+
+static enum status take(void *ctx, const void *data, size_t len, struct err *err)
+{
+	(void)err;
+	buf_add(ctx, data, len);
+	return ST_OK;
+}
+
+static enum status run(struct sql_query q, const char *at, struct buf *out, struct err *err)
+{
+	AUTO(sql_refs_closep) struct sql_refs *refs = NULL;
+	const struct sql_sink sink = {take, out};
+	struct sql_catalog catalog;
+	enum status st = sql_refs_open(LAKE, at, &refs, err);
+
+	if (st != ST_OK)
+		return st;
+	catalog = sql_refs_catalog(refs);
+	return sql_ask(&q, &catalog, &sink, NULL, err);
+}
+
+static enum status ask(const char *query, struct buf *out, struct err *err)
+{
+	return run((struct sql_query){.text = query, .format = SQL_CSV}, "dev", out, err);
+}
+
+/* The rows, without the line of names. */
+static void expect(const char *query, const char *rows)
+{
+	AUTO(buf_release) struct buf out = BUF_INIT;
+	const char *line;
+
+	MUST(ask(query, &out, &err));
+	line = strchr(buf_str(&out), '\n');
+	if (!line || strcmp(line + 1, rows) != 0)
+		fail_msg("%s\ngives\n%swanted\n%s", query, buf_str(&out), rows);
+}
+
+static void expect_error(const char *query, enum status st, const char *says)
+{
+	AUTO(buf_release) struct buf out = BUF_INIT;
+
+	MUST_SAY(st, says, ask(query, &out, &err));
+	assert_int_equal(out.len, 0);
+}
+
+static void put(const char *path, const void *data, size_t len)
+{
+	commit_bytes(LAKE, "dev", path, data, len);
+}
+
+static void put_text(const char *path, const char *text)
+{
+	put(path, text, strlen(text));
+}
+
+/* A file that DuckDB makes of a SELECT. */
+static void put_copy(const char *path, const char *select, const char *options)
+{
+	AUTO(freep) char *file = xasprintf("%s/copy", outside);
+	AUTO(buf_release) struct buf content = BUF_INIT;
+
+	duck_run("COPY (%s) TO '%s' (%s)", select, file, options);
+	MUST(file_read(file, 64u << 20, &content, &err));
+	put(path, buf_str(&content), content.len);
+	unlink(file);
+}
+
+/* ---- tables ---- */
+
+#define NAMED(topic, offset, end) "topics/" topic "/partition=0/" topic "+0+000000" offset "." end
+
+static void test_forms(void **state)
+{
+	(void)state;
+	put_text(NAMED("one", "0000", "jsonl"), "{\"id\":1,\"s\":\"x\"}\nnull\n{\"id\":2}\n");
+	expect("FROM one", "1,x\n2,\n");
+	put_copy(NAMED("one", "0003", "jsonl.gz"), "SELECT 3 AS id, 'y' AS s",
+		 "FORMAT json, COMPRESSION gzip");
+	put_copy(NAMED("one", "0004", "jsonl.zst"),
+		 "SELECT 4 AS id, {'a': 1.5, 'b': [1, 2]} AS more",
+		 "FORMAT json, COMPRESSION zstd");
+	put_copy(NAMED("one", "0005", "parquet"), "SELECT 5::BIGINT AS id, 'p' AS s, true AS new",
+		 "FORMAT parquet");
+	/* large, so a file of the lake's own */
+	put_copy(NAMED("one", "0006", "parquet"),
+		 "SELECT 6 + range AS id, md5(range::VARCHAR) AS s FROM range(5000)",
+		 "FORMAT parquet");
+	expect("SELECT count(*), sum(id), count(s), count(more), count(new) FROM one",
+	       "5005,12527515,5003,1,1\n");
+	expect("SELECT id, s, more.b[2], new FROM one WHERE id < 7 ORDER BY id",
+	       "1,x,,\n2,,,\n3,y,,\n4,,2,\n5,p,,true\n6,cfcd208495d565ef66e7dff9f98764da,,\n");
+	expect("SELECT max(s) = md5('4999') FROM ONE WHERE id = 5005", "true\n");
+}
+
+static void test_names(void **state)
+{
+	struct lake_move main_too = {.kind = LAKE_BRANCH, .name = "main"};
+
+	(void)state;
+	put_text(NAMED("one", "0000", "jsonl"), "{\"id\":1}\n");
+	main_too.expected = head_of(LAKE, "main");
+	main_too.to = head_of(LAKE, "dev");
+	MUST(lake_refs_move(LAKE, &main_too, 1, "test", &err));
+	put_text(NAMED("one", "0001", "jsonl"), "{\"id\":2}\n");
+	put_text(NAMED("Two", "0000", "jsonl"), "{\"id\":3}\n");
+	put_text("topics/v1.events/partition=0/v1.events+0+0000000000.jsonl", "{\"id\":4}\n");
+	put_text("reference/cities.jsonl", "{\"id\":5}\n");
+	put_text("reference/more/a.jsonl", "{\"id\":6}\n");
+	put_text("reference/more/_SUCCESS", "");
+	put_text("topics/raw/partition=0/raw+0+0000000000.bin", "x\n");
+	put_text("topics/odd/partition=0/notes.txt", "x\n");
+	put_text("_tidemark/flights.json", "{}");
+	put_text("_deadletters/flights/one/x.jsonl", "{}\n");
+
+	expect("FROM one ORDER BY id", "1\n2\n");
+	expect("FROM \"main:one\"", "1\n");
+	expect("FROM one EXCEPT FROM \"main:one\"", "2\n");
+	expect("SELECT a.id, b.id FROM \"dev~1:two\" a, \"dev:one\" b ORDER BY ALL", "3,1\n3,2\n");
+	expect("FROM v1.events", "4\n");
+	expect("FROM \"v1.events\"", "4\n");
+	expect("FROM \"reference/cities.jsonl\"", "5\n");
+	expect("FROM \"main~0:topics/one\"", "1\n");
+	expect("FROM \"reference/more/\"", "6\n");
+	expect("WITH one AS (FROM one) SELECT count(*) FROM one", "2\n");
+	expect("FROM one AS two WHERE two.id = 2", "2\n");
+
+	expect_error("FROM three", ST_NOT_FOUND, "it has Two, odd, one, raw, v1.events");
+	expect_error("FROM onne", ST_NOT_FOUND, "did you mean 'one'");
+	expect_error("FROM \"main:two\"", ST_NOT_FOUND, "no table 'two' at main; it has one");
+	expect_error("FROM \"nothing:one\"", ST_NOT_FOUND, "nothing");
+	expect_error("FROM \":one\"", ST_USAGE, "REF:TABLE");
+	expect_error("FROM \"main:\"", ST_USAGE, "REF:TABLE");
+	expect_error("FROM \"reference/none\"", ST_NOT_FOUND, "no such folder or file");
+	expect_error("FROM raw", ST_USAGE, "format=bytes");
+	expect_error("FROM odd", ST_USAGE, "notes.txt");
+	expect_error("FROM \"_tidemark/flights.json\"", ST_USAGE, "is no data");
+	expect_error("FROM \"_deadletters/flights\"", ST_USAGE, "is no data");
+	expect_error("FROM _tidemark", ST_NOT_FOUND, "no table '_tidemark'");
+	expect_error("FROM information_schema.tables", ST_NOT_FOUND, "no table");
+	expect_error("FROM duckdb_settings", ST_NOT_FOUND, "no table");
+	expect_error("FROM sqlite_master", ST_NOT_FOUND, "no table");
+	expect_error("SELECT nothing FROM one", ST_USAGE, "nothing");
+	expect_error("SELECT 1 +", ST_USAGE, "syntax error");
+	put_text("topics/ONE/partition=0/ONE+0+0000000000.jsonl", "{\"id\":7}\n");
+	expect("FROM ONE", "7\n");
+	expect_error("FROM One", ST_USAGE, "may be 'topics/ONE' or 'topics/one'");
+}
+
+/* ---- forms of the answer ---- */
+
+static void expect_form(enum sql_format format, const char *query, const char *text)
+{
+	AUTO(buf_release) struct buf out = BUF_INIT;
+
+	MUST(run((struct sql_query){.text = query, .format = format}, "dev", &out, &err));
+	assert_string_equal(buf_str(&out), text);
+}
+
+static void test_output(void **state)
+{
+	AUTO(buf_release) struct buf out = BUF_INIT;
+	AUTO(buf_release) struct buf cell = BUF_INIT;
+	AUTO(freep) char *file = xasprintf("%s/answer", temp);
+
+	(void)state;
+	expect_form(SQL_CSV,
+		    "SELECT 1 AS a, 'x' AS \"b,c\", NULL AS d, '' AS e, 'a\"b' AS f, 'l\n' g",
+		    "a,\"b,c\",d,e,f,g\n1,x,,\"\",\"a\"\"b\",\"l\n\"\n");
+	expect_form(SQL_CSV, "SELECT 1 AS a, 2 AS a FROM range(0)", "a,a\n");
+	expect_form(
+		SQL_JSON,
+		"SELECT 1 AS a, 'q\"\\\n' AS b, NULL AS \"x\"\"y\", 'nan'::DOUBLE AS c, 1e300 AS "
+		"d, "
+		"[1, NULL] AS e, {'k': 'v'} AS f, 12345678901234567890.10::DECIMAL(30, 2) AS g, "
+		"'{\"q\":\n 1}'::JSON AS h, 0.1::FLOAT AS i, true AS j",
+		"{\"a\":1,\"b\":\"q\\\"\\\\\\n\",\"x\\\"y\":null,\"c\":\"nan\",\"d\":1e+300,"
+		"\"e\":[1,null],\"f\":{\"k\":\"v\"},\"g\":12345678901234567890.10,"
+		"\"h\":{\"q\":1},\"i\":0.1,\"j\":true}\n");
+	expect_form(SQL_JSON,
+		    "SELECT TIMESTAMPTZ '2026-01-02 03:04:05.678+01' AS t, TIMESTAMP '2026-01-02 "
+		    "03:04:05' AS u, DATE '2026-01-02' AS d",
+		    "{\"t\":\"2026-01-02T02:04:05.678Z\",\"u\":\"2026-01-02T03:04:05\","
+		    "\"d\":\"2026-01-02\"}\n");
+	expect_form(SQL_TABLE,
+		    "SELECT * FROM (VALUES ('a', 1), ('bc\t', -12), (NULL, NULL)) v(name, n)",
+		    "name     n\n----  ----\na        1\nbc?    -12\nNULL  NULL\n(3 rows)\n");
+	MUST(run(
+		(struct sql_query){.text = "SELECT range AS a, 'x' AS \"b\"\"c\" FROM range(70000)",
+				   .format = SQL_PARQUET},
+		"dev", &out, &err));
+	MUST(file_replace(file, buf_str(&out), out.len, &err));
+	duck_ask(&cell,
+		 "SELECT concat(count(*), ' ', sum(a), ' ', max(\"b\"\"c\")) FROM "
+		 "read_parquet('%s')",
+		 file);
+	assert_string_equal(buf_str(&cell), "70000 2449965000 x");
+	unlink(file);
+	buf_clear(&out);
+	MUST(ask("SELECT range, repeat('x', 100) FROM range(100000)", &out, &err));
+	assert_true(out.len > 10000000);
+}
+
+/* ---- what it cannot do ---- */
+
+/* The judgement of trees is tested by itself (test_sql_tree.c); here that nothing
+ * comes of it, and that paths and patterns in the place of tables are names. */
+static void test_escapes(void **state)
+{
+	static const char *const formats[] = {
+		"COPY (SELECT 1) TO '%s/x.csv'",
+		"EXPLAIN ANALYZE COPY (SELECT 1) TO '%s/x.csv'",
+		"ATTACH '%s/x.db'",
+		"EXPORT DATABASE '%s/x'",
+		"IMPORT DATABASE '%s'",
+		"SELECT 1; COPY (SELECT 1) TO '%s/x.csv'",
+		"FROM read_csv('%s/secret.csv')",
+		"FROM (SELECT (SELECT a FROM read_csv('%s/secret.csv')))",
+		"FROM '%s/secret.csv'",
+		"FROM \"%s/secret.csv\"",
+		"FROM '%s/*'",
+		"FROM \"file://%s/secret.csv\"",
+		"SELECT * FROM \"/proc/self/fd/3\", '%s/secret.csv'",
+		"SELECT content FROM read_text('%s/secret.csv')",
+		"SELECT * FROM glob('%s/*')",
+		"SELECT * FROM enable_logging(storage='file', storage_path='%s/log')",
+		"SELECT * FROM enable_profiling(save_location='%s/profile')",
+		"FROM query('FROM read_csv(''%s/secret.csv'')')",
+		"SELECT json_serialize_plan('FROM read_csv(''%s/secret.csv'')')",
+		"WITH x AS (FROM sniff_csv('%s/secret.csv')) FROM x",
+		"INSTALL '%s/x.duckdb_extension'",
+		"LOAD '%s/x.duckdb_extension'",
+		"SET extension_directory='%s'",
+		"PRAGMA database_list --%s",
+		"FROM 'https://example.com%s.parquet'",
+		"FROM 's3://bucket%s/x.parquet'",
+		"FROM sql_auto_complete('%s')",
+	};
+
+	(void)state;
+	put_text(NAMED("one", "0000", "jsonl"), "{\"id\":1}\n");
+	for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
+		AUTO(buf_release) struct buf out = BUF_INIT;
+		AUTO(buf_release) struct buf query = BUF_INIT;
+		struct err err = ERR_INIT;
+		const char *hole = strstr(formats[i], "%s");
+		enum status st;
+
+		buf_add(&query, formats[i], (size_t)(hole - formats[i]));
+		buf_adds(&query, outside);
+		buf_adds(&query, hole + 2);
+		st = ask(buf_str(&query), &out, &err);
+		if ((st != ST_USAGE && st != ST_NOT_FOUND) || out.len)
+			fail_msg("%s: %s: %s%s", buf_str(&query), status_name(st), err.text,
+				 buf_str(&out));
+		assert_int_equal(count_in(outside), 1);
+	}
+	expect("FROM one", "1\n");
+}
+
+/* ---- ends ---- */
+
+#define ENDLESS                                                                                    \
+	"SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE (a.range * b.range) % 7 = " \
+	"3"
+
+static volatile bool stop;
+
+static void *stop_soon(void *ctx)
+{
+	(void)ctx;
+	usleep(300000);
+	stop = true;
+	return NULL;
+}
+
+static void test_ends(void **state)
+{
+	AUTO(buf_release) struct buf out = BUF_INIT;
+	pthread_t thread;
+
+	(void)state;
+	put_text(NAMED("one", "0000", "jsonl"), "{\"id\":1}\n");
+	MUST_SAY(ST_BUSY, "time limit, 300 ms",
+		 run((struct sql_query){.text = ENDLESS, .timeout_ms = 300}, "dev", &out, &err));
+	stop = false;
+	pthread_create(&thread, NULL, stop_soon, NULL);
+	MUST_SAY(ST_INTERRUPTED, "stopped",
+		 run((struct sql_query){.text = ENDLESS " AND (SELECT id FROM one) = 1",
+					.stop = &stop},
+		     "dev", &out, &err));
+	pthread_join(thread, NULL);
+	MUST_SAY(ST_FAILED, "--memory",
+		 run((struct sql_query){.text = "SELECT array_agg(md5(range::VARCHAR)) FROM "
+						"range(3000000)",
+					.memory_bytes = 32u << 20},
+		     "dev", &out, &err));
+	MUST_SAY(ST_FAILED, "Could not convert",
+		 run((struct sql_query){.text = "SELECT ('x' || range)::INTEGER FROM range(3)"},
+		     "dev", &out, &err));
+	setenv("TIDEMARK_KILL_AT", "sql.run:1", 1);
+	MUST_SAY(ST_FAILED, "process was killed",
+		 run((struct sql_query){.text = "FROM one"}, "dev", &out, &err));
+	unsetenv("TIDEMARK_KILL_AT");
+	sql_use_program("/nowhere/at/all");
+	MUST_SAY(ST_NOT_FOUND, "cannot start /nowhere/at/all",
+		 run((struct sql_query){.text = "FROM one"}, "dev", &out, &err));
+	sql_use_program("/bin/false");
+	MUST_SAY(ST_FAILED, "exit code 1",
+		 run((struct sql_query){.text = "FROM one"}, "dev", &out, &err));
+}
+
+/* What a killed process left goes with the next query; what another still uses
+ * stays. */
+static void test_leftovers(void **state)
+{
+	AUTO(freep) char *left = xasprintf("%s/tidemark-sql-aaaaaa/x", temp);
+	AUTO(sql_workspace_closep) struct sql_workspace *other = NULL;
+	AUTO(buf_release) struct buf out = BUF_INIT;
+
+	(void)state;
+	MUST(dir_create_all(left, &err));
+	MUST(sql_workspace_open(&other, &err));
+	assert_int_equal(count_in(temp), 1);
+	assert_true(file_exists(sql_workspace_folder(other)));
+	MUST(ask("SELECT 1", &out, &err));
+	assert_true(file_exists(sql_workspace_folder(other)));
+}
+
+/* A file that is no such file: the error names it as the lake does. */
+static void test_damage(void **state)
+{
+	(void)state;
+	put_text(NAMED("one", "0000", "parquet"), "this is no Parquet, whatever its name says");
+	expect_error("FROM one", ST_FAILED, NAMED("one", "0000", "parquet"));
+	put_text(NAMED("two", "0000", "jsonl"), "{\"a\":1}\n{\"a\":\n");
+	expect_error("FROM two", ST_FAILED, NAMED("two", "0000", "jsonl"));
+}
+
+#define SUITE(open)                                                                                \
+	{                                                                                          \
+		cmocka_unit_test_setup_teardown(test_forms, open, close_lake),                     \
+			cmocka_unit_test_setup_teardown(test_names, open, close_lake),             \
+			cmocka_unit_test_setup_teardown(test_damage, open, close_lake),            \
+	}
+
+int main(void)
+{
+	AUTO(freep) char *program = child_tidemark_path();
+	const struct CMUnitTest remote[] = SUITE(open_socket);
+	const struct CMUnitTest embedded[] = SUITE(open_embedded);
+	const struct CMUnitTest rest[] = {
+		cmocka_unit_test_setup_teardown(test_output, open_embedded, close_lake),
+		cmocka_unit_test_setup_teardown(test_escapes, open_embedded, close_lake),
+		cmocka_unit_test_setup_teardown(test_leftovers, open_embedded, close_lake),
+		cmocka_unit_test_setup_teardown(test_ends, open_embedded, close_lake),
+	};
+	int failed;
+
+	sql_use_program(program);
+	/* The socket's first: its owners are forked before RocksDB has threads. */
+	failed = cmocka_run_group_tests_name("through the socket", remote, NULL, NULL);
+	failed += cmocka_run_group_tests_name("embedded", embedded, NULL, NULL);
+	return failed + cmocka_run_group_tests_name("answers and ends", rest, NULL, NULL);
+}
