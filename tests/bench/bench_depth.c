@@ -324,6 +324,8 @@ static void measure(struct history *h, struct rng *rng, size_t row, struct resul
 
 	if (cold)
 		bench_forget(h->url);
+	else
+		bench_remember(h->url);
 	start = bench_now_us();
 	open_lake(h);
 	samples_add(cold ? &r->cold : &r->warm,

@@ -34,6 +34,9 @@ void samples_release(struct samples *s);
 uint64_t bench_folder_bytes(const char *folder); /* blocks on disk */
 /* Drops the folder's files from the page cache. */
 void bench_forget(const char *folder);
+/* Reads the folder's files, or the file, so that the page cache holds them: a
+ * kernel may have dropped what nothing has read for a while. */
+void bench_remember(const char *path);
 /* Runs a program with its output thrown away; its us. argv ends with NULL. */
 double bench_run(const char *const *argv);
 
