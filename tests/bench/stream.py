@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The stream's benchmarks against real Kafka.
 
-usage: stream.py throughput|memory|restart|latency BUILD_DIR WORK_DIR
+usage: stream.py throughput|parquet|memory|restart|latency BUILD_DIR WORK_DIR
 KAFKA and REGISTRY name the servers. Every rate is printed beside the bare
 consumer's in the same pair; machines that share processors switch between
 states, so all pairs are shown and the best is named.
@@ -38,8 +38,8 @@ def register():
     return json.load(urllib.request.urlopen(request))["id"]
 
 
-def load(topic, count, size, rate=None):
-    command = [f"{BUILD}/tests/bench/load", KAFKA, topic, "4", str(count), size, str(register())]
+def load(topic, count, size, rate=None, partitions=4):
+    command = [f"{BUILD}/tests/bench/load", KAFKA, topic, str(partitions), str(count), size, str(register())]
     if rate:
         return subprocess.Popen(command + [str(rate)])
     subprocess.run(command, check=True)
@@ -73,8 +73,8 @@ def ingest(name, config_path, *args):
             "cpu": usage.ru_utime + usage.ru_stime, "peak": usage.ru_maxrss / 1024}
 
 
-def bare(topic, count):
-    out = subprocess.run([f"{BUILD}/tests/bench/bare", KAFKA, topic, "4", str(count)], check=True,
+def bare(topic, count, partitions=4):
+    out = subprocess.run([f"{BUILD}/tests/bench/bare", KAFKA, topic, str(partitions), str(count)], check=True,
                          stdout=subprocess.PIPE, text=True).stdout
     return json.loads(out)
 
@@ -90,33 +90,52 @@ def disk_rate(size):
     return rate
 
 
+def pairs(name, topic, count, path, wanted, limit=None, partitions=4):
+    """PAIRS times the bare consumer and then the connector; limit(bare) may be the
+    rate that the disk allows."""
+    ingest(name, path)
+    best, best_cpu, peak = 0, 99, 0
+    for pair in range(PAIRS):
+        b = bare(topic, count, partitions)
+        t = ingest(name, path)
+        b_rate, t_rate = count / b["seconds"], t["records"] / t["seconds"]
+        ratio = t_rate / (min(b_rate, limit(b)) if limit else b_rate)
+        cpu = t["cpu"] / b["cpu_seconds"]
+        best, best_cpu, peak = max(best, ratio), min(best_cpu, cpu), max(peak, t["peak"])
+        print(f"{name:13} pair {pair + 1}: bare {b_rate / 1e6:.2f} M/s at "
+              f"{b['cpu_seconds'] * 1e6 / count:.2f} us, tidemark {t_rate / 1e6:.2f} M/s at "
+              f"{t['cpu'] * 1e6 / count:.2f} us; rate x{ratio:.2f}, cpu x{cpu:.2f}, "
+              f"peak {t['peak']:.0f} MiB", flush=True)
+    print(f"{name:13} best: rate x{best:.2f}, cpu x{best_cpu:.2f}, greatest peak {peak:.0f} MiB "
+          f"(wanted {wanted})", flush=True)
+
+
 def throughput():
     for size, count in SIZES.items():
         load(size, count, size)
         bare(size, count)  # warms the log files
-        for codec, goal, cpu_goal in [("snappy", {"small": 0.72, "large": 0.37}[size],
-                                       {"small": 1.7, "large": 4.4}[size]),
-                                      ("null", {"small": 1.0, "large": 0.7}[size], None)]:
-            name = f"{size}-{codec}"
-            path = config(name, size, avro_codec=codec)
-            ingest(name, path)
-            best, best_cpu = 0, 99
-            for pair in range(PAIRS):
-                b = bare(size, count)
-                t = ingest(name, path)
-                b_rate, t_rate = count / b["seconds"], t["records"] / t["seconds"]
-                against = b_rate
-                if name == "large-null":
-                    against = min(b_rate, disk_rate(1 << 30) / (b["bytes"] / count))
-                ratio = t_rate / against
-                cpu = t["cpu"] / b["cpu_seconds"]
-                best, best_cpu = max(best, ratio), min(best_cpu, cpu)
-                print(f"{name:13} pair {pair + 1}: bare {b_rate / 1e6:.2f} M/s at "
-                      f"{b['cpu_seconds'] * 1e6 / count:.2f} us, tidemark {t_rate / 1e6:.2f} M/s at "
-                      f"{t['cpu'] * 1e6 / count:.2f} us; rate x{ratio:.2f}, cpu x{cpu:.2f}, "
-                      f"peak {t['peak']:.0f} MiB", flush=True)
-            wanted = f" (wanted {goal}" + (f"; cpu at most {cpu_goal})" if cpu_goal else ")")
-            print(f"{name:13} best: rate x{best:.2f}, cpu x{best_cpu:.2f}{wanted}", flush=True)
+        wanted = {"small": "0.72; cpu at most 1.7", "large": "0.37; cpu at most 4.4"}[size]
+        pairs(f"{size}-snappy", size, count, config(f"{size}-snappy", size, avro_codec="snappy"),
+              wanted)
+        wanted, limit = "1.0", None
+        if size == "large":
+            wanted, limit = "0.7", lambda b: disk_rate(1 << 30) / (b["bytes"] / count)
+        pairs(f"{size}-null", size, count, config(f"{size}-null", size, avro_codec="null"), wanted,
+              limit)
+
+
+def parquet():
+    """Four partitions, so four writers; then one."""
+    for size, count in SIZES.items():
+        for partitions in (4, 1):
+            topic = f"columns-{size}-{partitions}"
+            load(topic, count, size, partitions=partitions)
+            bare(topic, count, partitions)
+            rate = {"small": "0.2", "large": "0.1"}[size]
+            peak = {4: "1024 MiB", 1: "300 MiB"}[partitions]
+            pairs(f"{size}-{partitions}", topic, count,
+                  config(f"{size}-{partitions}", topic, format="parquet"), f"{rate}; peak under {peak}",
+                  partitions=partitions)
 
 
 def memory():
@@ -199,4 +218,4 @@ def time_ms(text):
     return calendar.timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) * 1000 + int(fraction)
 
 
-{"throughput": throughput, "memory": memory, "restart": restart, "latency": latency}[sys.argv[1]]()
+{"throughput": throughput, "parquet": parquet, "memory": memory, "restart": restart, "latency": latency}[sys.argv[1]]()
