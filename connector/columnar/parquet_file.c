@@ -162,7 +162,7 @@ size_t parquet_file_memory(const struct parquet_settings *s)
 {
 	struct parquet_settings full = with_defaults(s);
 
-	return 3 * full.group_bytes + PARQUET_BATCHES * 2 * batch_bytes(&full);
+	return (size_t)PARQUET_FILE_BYTES + PARQUET_GROUP_COPIES * full.group_bytes;
 }
 
 enum status parquet_file_end(struct parquet_file *f, struct err *err)

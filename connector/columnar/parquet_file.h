@@ -13,6 +13,12 @@
 #include "connector/schema/schema.h"
 #include "core/lake.h"
 
+/* Measured (docs/performance.md): what the library and its database hold in memory,
+ * and an open file besides so many times its row group. */
+#define PARQUET_LIBRARY_BYTES ((int64_t)80 << 20)
+#define PARQUET_FILE_BYTES ((int64_t)20 << 20)
+#define PARQUET_GROUP_COPIES 3
+
 /* One database for all files of a connector. Any thread. */
 struct parquet_engine;
 

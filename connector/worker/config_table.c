@@ -103,7 +103,8 @@ static const struct prop_def defs[] = {
 	 .min = 64 << 10,
 	 .max = 1 << 30,
 	 .doc = "a row group ends at so many bytes in memory, of which a writer holds about three "
-		"times as much; unset: 8 MiB, or less where `memory.max.bytes` does not hold that "
+		"times as much, and 20 MiB; unset: 8 MiB, or less where `memory.max.bytes` does "
+		"not hold that "
 		"for each partition"},
 	{.name = "parquet.row.group.rows",
 	 .type = PROP_INT,

@@ -12,14 +12,18 @@ struct memory_plan {
 	int64_t writers; /* open files */
 	int32_t queue_kbytes; /* of one partition's queue */
 	size_t files_per_task; /* open files of one task, past which it checkpoints */
+	int64_t needed; /* with all of them open; may be over total */
 };
 
-/* Bytes of a Parquet row group, of which a writer holds about four times as much, so
- * that each partition can have one open: at most 8 MiB, at least 256 KiB. */
-size_t memory_row_group(int64_t total, size_t partitions);
+/* library: bytes that a library takes before anything is written, 0 or
+ * PARQUET_LIBRARY_BYTES. */
+
+/* Bytes of a Parquet row group, so that each partition can have a file open: at most
+ * 8 MiB, at least 1 MiB. */
+size_t memory_row_group(int64_t total, int64_t library, size_t partitions);
 
 /* writer_bytes: what one open file holds at most. */
-struct memory_plan memory_plan_make(int64_t total, size_t partitions, int tasks,
+struct memory_plan memory_plan_make(int64_t total, int64_t library, size_t partitions, int tasks,
 				    size_t writer_bytes);
 
 #endif

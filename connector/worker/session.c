@@ -326,6 +326,7 @@ enum session_end session_step(struct session *s, int timeout_ms, enum status *st
 static void plan(struct session *s)
 {
 	const struct config *c = s->config;
+	int64_t library = c->format == FORMAT_PARQUET ? PARQUET_LIBRARY_BYTES : 0;
 	size_t partitions = 0;
 
 	for (size_t i = 0; i < s->cluster.n_topics; i++)
@@ -334,8 +335,9 @@ static void plan(struct session *s)
 	if (s->n_tasks < 1)
 		s->n_tasks = 1;
 	if (c->format == FORMAT_PARQUET && !s->shared.writer.group_bytes)
-		s->shared.writer.group_bytes = memory_row_group(c->memory_max_bytes, partitions);
-	s->memory = memory_plan_make(c->memory_max_bytes, partitions, s->n_tasks,
+		s->shared.writer.group_bytes =
+			memory_row_group(c->memory_max_bytes, library, partitions);
+	s->memory = memory_plan_make(c->memory_max_bytes, library, partitions, s->n_tasks,
 				     partition_writer_memory(&s->shared.writer));
 }
 
@@ -416,6 +418,10 @@ static void log_plan(const struct session *s)
 		 LOG_I("fetch_queues", m->queues), LOG_I("open_files", m->writers),
 		 LOG_I("queue_kbytes", m->queue_kbytes), LOG_I("files_per_task", m->files_per_task),
 		 LOG_I("tasks", s->n_tasks));
+	if (m->needed > m->total && s->config->format == FORMAT_PARQUET)
+		log_warn("memory.max.bytes does not hold a Parquet file for each partition: raise "
+			 "it",
+			 LOG_I("max_bytes", m->total), LOG_I("needed", m->needed));
 }
 
 /* A first handle asks what there is; where that needs other limits, a second one
