@@ -27,6 +27,9 @@
 #define META_LEADER_EPOCHS "tidemark.leader.epochs"
 #define META_ROLLBACK "tidemark.rollback" /* of a rollback's commit: the pair before it */
 #define META_CHECKPOINT "tidemark.checkpoint" /* of a publication: the checkpoint it shows */
+/* Of a publication: how many up to here were made by rollbacks; absent: none. From one of
+ * those to the next, each shows a later checkpoint than the one before it. */
+#define META_ROLLBACKS "tidemark.rollbacks"
 #define META_PUBLISHED "tidemark.published" /* of a target's commit */
 #define META_GATES "tidemark.gates" /* of a target's commit: what each gate said */
 #define META_FORCED "tidemark.forced" /* of a target's commit: why no gate could hold it */

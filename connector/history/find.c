@@ -76,6 +76,7 @@ struct shown_search {
 	const struct line *line;
 	const char *path;
 	uint64_t epoch;
+	uint64_t rollbacks;
 };
 
 static bool shows_path(const struct shown_search *s, const struct lake_id *commit)
@@ -85,14 +86,16 @@ static bool shows_path(const struct shown_search *s, const struct lake_id *commi
 	return lake_stat(s->line->lake, commit, s->path, &entry, NULL) == ST_OK;
 }
 
-/* Within one epoch publications only add, so this is monotone there. */
-static bool shown_in_epoch(void *ctx, const struct lake_commit *commit)
+/* Within one epoch, and between two rollbacks, publications only add; so this is monotone
+ * there. */
+static bool shown_in_segment(void *ctx, const struct lake_commit *commit)
 {
 	const struct shown_search *s = ctx;
 	const char *epoch = lake_meta_get(&commit->meta, META_EPOCH);
 
 	return lake_meta_get(&commit->meta, META_CHECKPOINT) && epoch &&
-	       strtoull(epoch, NULL, 10) == s->epoch && shows_path(s, &commit->id);
+	       strtoull(epoch, NULL, 10) == s->epoch &&
+	       publication_rollbacks(commit) == s->rollbacks && shows_path(s, &commit->id);
 }
 
 /* The publication that brought the path into what is shown now: through the
@@ -104,13 +107,17 @@ static enum status first_publication(struct shown_search *s, const struct lake_i
 
 	for (;;) {
 		AUTO(lake_commit_release) struct lake_commit first = {0};
+		AUTO(lake_commit_release) struct lake_commit x = {0};
 		struct cursor cursor;
 		enum status st = cursor_read(s->line->lake, &at, s->line->connector, &cursor, err);
 
+		if (st == ST_OK)
+			st = lake_commit_read(s->line->lake, &at, &x, err);
 		if (st != ST_OK)
 			return st;
 		s->epoch = cursor.epoch;
-		st = lake_log_search(s->line->lake, &at, shown_in_epoch, s, &first, err);
+		s->rollbacks = publication_rollbacks(&x);
+		st = lake_log_search(s->line->lake, &at, shown_in_segment, s, &first, err);
 		if (st == ST_OK)
 			st = cursor_read(s->line->lake, &first.id, s->line->connector, &cursor,
 					 err);

@@ -111,6 +111,25 @@ enum status roots_differences(struct lake *lake, const struct roots *r, bool ins
 
 /* ---- the publication commit, and its merge ---- */
 
+uint64_t publication_rollbacks(const struct lake_commit *x)
+{
+	const char *text = lake_meta_get(&x->meta, META_ROLLBACKS);
+
+	return text ? strtoull(text, NULL, 10) : 0;
+}
+
+/* How many were made by rollbacks, with the one that follows `shown`. */
+static enum status count_rollbacks(const struct line *line, const struct lake_id *shown,
+				   bool rollback, uint64_t *out, struct err *err)
+{
+	AUTO(lake_commit_release) struct lake_commit x = {0};
+	enum status st = lake_commit_read(line->lake, shown, &x, err);
+
+	if (st == ST_OK)
+		*out = publication_rollbacks(&x) + rollback;
+	return st;
+}
+
 enum status publication_make(const struct line *line, const struct shown *shown,
 			     const struct publication_content *content, struct lake_id *out,
 			     struct err *err)
@@ -125,8 +144,11 @@ enum status publication_make(const struct line *line, const struct shown *shown,
 	};
 	struct lake_id parents[2] = {shown->id, content->tree};
 	char hex[LAKE_ID_HEX_BYTES] = "", number[24];
-	enum status st;
+	uint64_t rollbacks;
+	enum status st = count_rollbacks(line, &shown->id, content->records < 0, &rollbacks, err);
 
+	if (st != ST_OK)
+		return st;
 	batch_id_new(line->rng, cursor.batch);
 	st = lake_txn_begin(line->lake, &content->tree, &txn, err);
 	if (st != ST_OK)
@@ -142,6 +164,10 @@ enum status publication_make(const struct line *line, const struct shown *shown,
 	lake_txn_set_meta(txn, META_EPOCH, number);
 	snprintf(number, sizeof(number), "%" PRIu64, cursor.sequence);
 	lake_txn_set_meta(txn, META_SEQUENCE, number);
+	if (rollbacks) {
+		snprintf(number, sizeof(number), "%" PRIu64, rollbacks);
+		lake_txn_set_meta(txn, META_ROLLBACKS, number);
+	}
 	if (content->records >= 0) {
 		snprintf(number, sizeof(number), "%" PRId64, content->records);
 		lake_txn_set_meta(txn, META_RECORDS, number);
@@ -233,6 +259,99 @@ enum status publication_merge(const struct line *line, const struct lake_id *x,
 	if (st == ST_CONFLICT)
 		return conflicts_held(line, &conflicts, err);
 	return st;
+}
+
+/* ---- searches along the publication branch ---- */
+
+/* From one rollback to the next. */
+struct segment_search {
+	const struct line *line;
+	uint64_t rollbacks; /* of the segment */
+	uint64_t least; /* holds: shows a checkpoint with this sequence, or a later one */
+	enum status st; /* of reading that checkpoint's commit */
+	struct err err;
+};
+
+static bool in_segment(void *ctx, const struct lake_commit *x)
+{
+	const struct segment_search *s = ctx;
+
+	return lake_meta_get(&x->meta, META_CHECKPOINT) && publication_rollbacks(x) == s->rollbacks;
+}
+
+static bool shows_as_late(void *ctx, const struct lake_commit *x)
+{
+	struct segment_search *s = ctx;
+	AUTO(lake_commit_release) struct lake_commit checkpoint = {0};
+	const char *sequence;
+	struct lake_id id;
+
+	if (!in_segment(ctx, x) || !lake_id_parse(lake_meta_get(&x->meta, META_CHECKPOINT), &id))
+		return false; /* before it, or it shows nothing */
+	if (s->st == ST_OK)
+		s->st = lake_commit_read(s->line->lake, &id, &checkpoint, &s->err);
+	if (s->st != ST_OK)
+		return false;
+	sequence = lake_meta_get(&checkpoint.meta, META_SEQUENCE);
+	return sequence && strtoull(sequence, NULL, 10) >= s->least;
+}
+
+/* ST_OK and *out none: not in this segment; *at is the end of the one before it then, none
+ * where there is none. */
+static enum status find_in_segment(struct segment_search *s, const struct lake_id *checkpoint,
+				   struct lake_id *at, struct lake_id *out, struct err *err)
+{
+	AUTO(lake_commit_release) struct lake_commit x = {0};
+	AUTO(lake_commit_release) struct lake_commit first = {0};
+	struct lake_id id;
+	enum status st = lake_log_search(s->line->lake, at, shows_as_late, s, &x, err);
+
+	if (s->st != ST_OK) {
+		if (err)
+			*err = s->err;
+		return s->st;
+	}
+	if (st == ST_OK && lake_id_parse(lake_meta_get(&x.meta, META_CHECKPOINT), &id) &&
+	    lake_id_equal(&id, checkpoint)) {
+		*out = x.id;
+		return ST_OK;
+	}
+	if (st == ST_OK || st == ST_NOT_FOUND)
+		st = lake_log_search(s->line->lake, at, in_segment, s, &first, err);
+	if (st == ST_OK)
+		*at = first.n_parents ? first.parents[0] : (struct lake_id){{0}};
+	return st;
+}
+
+enum status publication_find(const struct line *line, const struct lake_id *shown,
+			     const struct lake_id *checkpoint, struct lake_id *out,
+			     uint64_t *sequence_out, struct err *err)
+{
+	AUTO(checkpoint_release) struct checkpoint wanted = {0};
+	struct lake_id at = *shown, found = {{0}};
+	struct cursor cursor;
+	enum status st = checkpoint_read(line->lake, checkpoint, &wanted, err);
+
+	while (st == ST_OK && lake_id_is_none(&found)) {
+		AUTO(lake_commit_release) struct lake_commit x = {0};
+		struct segment_search search = {.line = line, .least = wanted.sequence};
+
+		if (lake_id_is_none(&at))
+			return err_set(err, ST_NOT_FOUND, "it was never shown");
+		st = lake_commit_read(line->lake, &at, &x, err);
+		if (st == ST_OK && !lake_meta_get(&x.meta, META_CHECKPOINT))
+			return err_set(err, ST_NOT_FOUND, "it was never shown");
+		search.rollbacks = publication_rollbacks(&x);
+		if (st == ST_OK)
+			st = find_in_segment(&search, checkpoint, &at, &found, err);
+	}
+	if (st == ST_OK)
+		st = cursor_read(line->lake, &found, line->connector, &cursor, err);
+	if (st != ST_OK)
+		return st;
+	*out = found;
+	*sequence_out = cursor.sequence;
+	return ST_OK;
 }
 
 enum status publication_rows(const struct line *line, const struct lake_id *shown, size_t most,

@@ -78,6 +78,15 @@ MUST_CHECK enum status publication_merge(const struct line *line, const struct l
 					 const char *message, const struct lake_meta *extra,
 					 struct lake_id *out, struct err *err);
 
+/* META_ROLLBACKS of a publication. */
+uint64_t publication_rollbacks(const struct lake_commit *x);
+
+/* The newest publication that showed the checkpoint, in O(log n) commit reads for each
+ * rollback since; its sequence. ST_NOT_FOUND. */
+MUST_CHECK enum status publication_find(const struct line *line, const struct lake_id *shown,
+					const struct lake_id *checkpoint, struct lake_id *out,
+					uint64_t *sequence_out, struct err *err);
+
 /* The rows that the last publishes showed, newest first, `most` of them at most;
  * rollbacks are passed over. */
 MUST_CHECK enum status publication_rows(const struct line *line, const struct lake_id *shown,

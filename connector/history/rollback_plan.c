@@ -81,11 +81,43 @@ static enum status undo_target(const struct line *line, struct rollback_plan *pl
 
 struct subset_search {
 	const struct line *line;
-	struct lake_id shown;
+	struct lake_id shown; /* X(n) */
+	struct lake_id checkpoint; /* that it shows */
+	uint64_t shown_cuts; /* of that one */
 	uint64_t cuts; /* of the segment that is looked through */
 	enum status st;
 	struct err err;
 };
+
+static uint64_t number_of(const struct lake_commit *commit, const char *key)
+{
+	const char *text = lake_meta_get(&commit->meta, key);
+
+	return text ? strtoull(text, NULL, 10) : 0;
+}
+
+static bool not_before(void *ctx, const struct lake_commit *commit)
+{
+	return number_of(commit, META_SEQUENCE) >= *(const uint64_t *)ctx;
+}
+
+/* Is the checkpoint on the line of the one that is shown, without a cut between them? Then
+ * all its files are shown; to look at each costs more the further it is back. */
+static enum status is_below_shown(struct subset_search *s, const struct lake_commit *commit,
+				  bool *out)
+{
+	AUTO(lake_commit_release) struct lake_commit found = {0};
+	uint64_t sequence = number_of(commit, META_SEQUENCE);
+	enum status st;
+
+	*out = false;
+	if (number_of(commit, META_CUTS) != s->shown_cuts)
+		return ST_OK;
+	st = lake_log_search(s->line->lake, &s->checkpoint, not_before, &sequence, &found, &s->err);
+	if (st == ST_OK)
+		*out = lake_id_equal(&found.id, &commit->id);
+	return st == ST_NOT_FOUND ? ST_OK : st;
+}
 
 /* Does the commit hold a file of this connector that is not shown as it is? */
 static enum status has_unshown(struct subset_search *s, const struct lake_commit *commit, bool *out)
@@ -93,9 +125,13 @@ static enum status has_unshown(struct subset_search *s, const struct lake_commit
 	AUTO(lake_diff_closep) struct lake_diff *diff = NULL;
 	AUTO(freep) char *own = xasprintf("_tidemark/%s.", s->line->connector);
 	struct lake_diff_entry entry;
-	enum status st = lake_diff_open(s->line->lake, &commit->id, &s->shown, "", &diff, &s->err);
+	bool below;
+	enum status st = is_below_shown(s, commit, &below);
 
 	*out = false;
+	if (st != ST_OK || below)
+		return st;
+	st = lake_diff_open(s->line->lake, &commit->id, &s->shown, "", &diff, &s->err);
 	while (st == ST_OK && (st = lake_diff_next(diff, &entry, &s->err)) == ST_OK) {
 		bool differs =
 			entry.change != LAKE_ADDED && strncmp(entry.path, own, strlen(own)) != 0;
@@ -112,10 +148,8 @@ static enum status has_unshown(struct subset_search *s, const struct lake_commit
 /* Between two cuts a line only grows, so that a search is possible. */
 static bool in_segment(const struct subset_search *s, const struct lake_commit *commit)
 {
-	const char *cuts = lake_meta_get(&commit->meta, META_CUTS);
-
 	return commit_is_checkpoint(commit, s->line->connector) &&
-	       (cuts ? strtoull(cuts, NULL, 10) : 0) >= s->cuts;
+	       number_of(commit, META_CUTS) >= s->cuts;
 }
 
 static bool unshown(void *ctx, const struct lake_commit *commit)
@@ -130,14 +164,20 @@ static bool unshown(void *ctx, const struct lake_commit *commit)
 
 /* The newest checkpoint from `at` back to the cut before it, all of whose files are
  * shown. *before_out: where to look further; none: found, or there is none. */
-static enum status find_in_segment(const struct line *line, const struct lake_id *shown,
-				   const struct checkpoint *at, struct lake_id *out,
-				   struct lake_id *before_out, struct err *err)
+static enum status find_in_segment(const struct line *line, const struct shown *shown,
+				   uint64_t shown_cuts, const struct checkpoint *at,
+				   struct lake_id *out, struct lake_id *before_out, struct err *err)
 {
 	AUTO(lake_commit_release) struct lake_commit oldest_unshown = {0};
 	AUTO(checkpoint_release) struct checkpoint cp = {0};
 	AUTO(checkpoint_release) struct checkpoint before = {0};
-	struct subset_search search = {.line = line, .shown = *shown, .cuts = at->cuts};
+	struct subset_search search = {
+		.line = line,
+		.shown = shown->id,
+		.checkpoint = shown->checkpoint,
+		.shown_cuts = shown_cuts,
+		.cuts = at->cuts,
+	};
 	enum status st =
 		lake_log_search(line->lake, &at->id, unshown, &search, &oldest_unshown, err);
 
@@ -164,15 +204,22 @@ static enum status find_in_segment(const struct line *line, const struct lake_id
  * shows now. */
 static enum status find_show(const struct line *line, struct rollback_plan *plan, struct err *err)
 {
+	AUTO(checkpoint_release) struct checkpoint shown = {0};
 	struct lake_id at = plan->to.id;
+	enum status st;
 
-	/* nothing was shown: nothing will be */
-	while (!lake_id_is_none(&plan->shown.checkpoint) && !lake_id_is_none(&at)) {
+	if (lake_id_is_none(&plan->shown.checkpoint))
+		return ST_OK; /* nothing was shown: nothing will be */
+	st = checkpoint_read(line->lake, &plan->shown.checkpoint, &shown, err);
+	if (st != ST_OK)
+		return st;
+	while (!lake_id_is_none(&at)) {
 		AUTO(checkpoint_release) struct checkpoint cp = {0};
-		enum status st = checkpoint_read(line->lake, &at, &cp, err);
 
+		st = checkpoint_read(line->lake, &at, &cp, err);
 		if (st == ST_OK)
-			st = find_in_segment(line, &plan->shown.id, &cp, &plan->show, &at, err);
+			st = find_in_segment(line, &plan->shown, shown.cuts, &cp, &plan->show, &at,
+					     err);
 		if (st != ST_OK)
 			return st;
 	}
@@ -195,33 +242,6 @@ static enum status show_offsets(const struct line *line, struct rollback_plan *p
 
 /* ---- the target ---- */
 
-/* The newest publication that showed P'; its sequence. */
-static enum status find_publication(const struct line *line, const struct rollback_plan *plan,
-				    struct lake_id *out, uint64_t *sequence_out, struct err *err)
-{
-	struct lake_id id = plan->shown.id;
-
-	for (;;) {
-		AUTO(lake_commit_release) struct lake_commit commit = {0};
-		struct cursor cursor;
-		enum status st = cursor_read(line->lake, &id, line->connector, &cursor, err);
-
-		if (st != ST_OK)
-			return st;
-		if (lake_id_equal(&cursor.checkpoint, &plan->show)) {
-			*out = id;
-			*sequence_out = cursor.sequence;
-			return ST_OK;
-		}
-		st = lake_commit_read(line->lake, &id, &commit, err);
-		if (st != ST_OK)
-			return st;
-		if (commit.n_parents == 0)
-			return ST_NOT_FOUND;
-		id = commit.parents[0];
-	}
-}
-
 /* Mode reset: the newest target commit that holds P' for this connector is the one
  * below the first that holds a newer publication. */
 static enum status find_holder(const struct line *line, struct rollback_plan *plan,
@@ -230,7 +250,8 @@ static enum status find_holder(const struct line *line, struct rollback_plan *pl
 	AUTO(lake_commit_release) struct lake_commit newer = {0};
 	struct cursor cursor;
 	uint64_t sequence;
-	enum status st = find_publication(line, plan, &plan->reset_shows, &sequence, err);
+	enum status st = publication_find(line, &plan->shown.id, &plan->show, &plan->reset_shows,
+					  &sequence, err);
 
 	if (st != ST_OK)
 		return st;

@@ -438,6 +438,35 @@ static int model_undo(const struct model *m)
 	return -1;
 }
 
+/* The newest publication that showed it, by looking at each; none. */
+static struct lake_id model_publication(const struct connector *c, const struct lake_id *shown,
+					const struct lake_id *checkpoint)
+{
+	struct lake_id at = *shown;
+
+	for (;;) {
+		AUTO(lake_commit_release) struct lake_commit x = {0};
+		struct cursor cursor;
+
+		if (cursor_read(c->h.lake, &at, c->h.name, &cursor, NULL) != ST_OK)
+			return (struct lake_id){{0}};
+		if (lake_id_equal(&cursor.checkpoint, checkpoint))
+			return at;
+		MUST(lake_commit_read(c->h.lake, &at, &x, &err));
+		at = x.parents[0];
+	}
+}
+
+static void check_reset(const struct connector *c, const struct rollback_plan *plan)
+{
+	struct lake_id x = {{0}};
+
+	if (!lake_id_is_none(&plan->show))
+		x = model_publication(c, &plan->shown.id, &plan->show);
+	if (!lake_id_equal(&x, &plan->reset_shows))
+		fail_msg("another publication than by looking at each");
+}
+
 static void do_rollback(struct connector *c, struct rng *r)
 {
 	struct model *m = &c->m;
@@ -478,6 +507,8 @@ static void do_rollback(struct connector *c, struct rng *r)
 		return;
 	if (st != ST_OK)
 		fail_msg("plan: %s: %s", status_name(st), why.text);
+	if (request.mode == ROLLBACK_RESET)
+		check_reset(c, &plan);
 	MUST(rollback_apply(&c->h.line, &plan, &result, &err));
 	rollback_plan_release(&plan);
 	m->by_hand = false;
