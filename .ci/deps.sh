@@ -136,10 +136,11 @@ duckdb() {
 
 quickstart() {
 	local out=$cache/vega-datasets-3.2.1
-	[ -f "$out/flights-20k.json" ] && return 0
+	[ -f "$out/flights-3m.parquet" ] && return 0
 	npm_archive "$VEGA_NPM" "$VEGA_SHA256" "$cache/vega-datasets.tgz"
 	mkdir -p "$out"
-	tar -xzf "$cache/vega-datasets.tgz" -C "$out" --strip-components=2 package/data/flights-20k.json
+	tar -xzf "$cache/vega-datasets.tgz" -C "$out" --strip-components=2 package/data/flights-20k.json \
+		package/data/birdstrikes.csv package/data/flights-3m.parquet
 }
 
 mvn_quiet() { mvn -q -B "$@" >"$cache/mvn.log" 2>&1 || die "maven: $(tail -n 3 "$cache/mvn.log")"; }
@@ -186,7 +187,7 @@ for what in "${@:-build}"; do
 	build) debian "${build_packages[@]}"; rdkafka; duckdb ;;
 	lint) debian "${lint_packages[@]}" ;;
 	quickstart) quickstart ;;
-	servers) debian "${server_packages[@]}"; kafka; registry; python ;;
+	servers) debian "${server_packages[@]}"; kafka; registry; python; quickstart ;;
 	*) die "unknown: $what" ;;
 	esac
 done

@@ -418,7 +418,7 @@ static void log_plan(const struct session *s)
 		 LOG_I("fetch_queues", m->queues), LOG_I("open_files", m->writers),
 		 LOG_I("queue_kbytes", m->queue_kbytes), LOG_I("files_per_task", m->files_per_task),
 		 LOG_I("tasks", s->n_tasks));
-	if (m->needed > m->total && s->config->format == FORMAT_PARQUET)
+	if (m->needed > m->total + m->total / 16 && s->config->format == FORMAT_PARQUET)
 		log_warn("memory.max.bytes does not hold a Parquet file for each partition: raise "
 			 "it",
 			 LOG_I("max_bytes", m->total), LOG_I("needed", m->needed));

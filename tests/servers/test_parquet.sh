@@ -60,6 +60,29 @@ killed() {
 	same "$(find lake/tmp -type f | wc -l)" 0 'files in tmp'
 }
 
+# Three million flights, and ten thousand birds that met aircraft.
+real_data() {
+	local kind=$1 file=$2
+	shift 2
+	topic "real-$kind" 3
+	"$python" "$here/real_data.py" rows "$kind" "$file" | "$TOOLS/produce_rows" "$KAFKA" "real-$kind" 3
+	config "real-$kind" "real-$kind" format=parquet checkpoint.interval.ms=1000 "$@"
+	until_latest "real-$kind"
+	lake export "ingest-real-$kind:topics" plain
+	"$python" "$here/real_data.py" compare "$kind" "$file" plain 3
+}
+flights() {
+	cat >flight.avsc <<-'SCHEMA'
+		{"type":"record","name":"Flight","fields":[
+		{"name":"date","type":{"type":"long","logicalType":"local-timestamp-micros"}},
+		{"name":"delay","type":"long"},{"name":"distance","type":"long"},
+		{"name":"origin","type":"string"},{"name":"destination","type":"string"}]}
+	SCHEMA
+	real_data flights "$servers_cache/vega-datasets-3.2.1/flights-3m.parquet" value.converter=avro \
+		"value.converter.schema.file=$PWD/flight.avsc"
+}
+birds() { real_data birds "$servers_cache/vega-datasets-3.2.1/birdstrikes.csv" value.converter=json checkpoint.records=4000; }
+
 t 'pyarrow reads the rows that fastavro reads, random schemas' pyarrow_reads
 t 'avro to parquet, snappy, transactions' codec snappy
 t 'avro to parquet, zstandard' codec zstandard
@@ -68,3 +91,5 @@ t 'avro to parquet, uncompressed' codec none
 t 'two schemas, tombstones and dead letters' mixed
 t 'json without a schema' json_text
 t 'killed with files open' killed
+t 'birdstrikes.csv there and back' birds
+TEST_TIMEOUT=300 t 'flights-3m.parquet there and back' flights
