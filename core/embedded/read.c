@@ -1,4 +1,4 @@
-/* Reading trees: one path, lists, differences. */
+/* Reading trees: one path, lists. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -125,80 +125,4 @@ void embedded_list_close(struct lake_list *list)
 	buf_release(&l->prefix);
 	buf_release(&l->last);
 	free(l);
-}
-
-/* ---- differences ---- */
-
-struct diff {
-	struct lake_diff base;
-	struct gate_lease leases[2];
-	struct node_store store;
-	struct tree_diff *diff;
-};
-
-static enum status lease_both(struct embedded *e, struct gate_lease leases[2],
-			      const struct lake_id *a, const struct lake_id *b, struct err *err)
-{
-	enum status st = embedded_lease(e, &leases[0], a, err);
-
-	if (st != ST_OK)
-		return st;
-	st = embedded_lease(e, &leases[1], b, err);
-	if (st != ST_OK)
-		gate_lease_drop(&e->gate, &leases[0]);
-	return st;
-}
-
-enum status embedded_diff_open(struct lake *lake, const struct lake_id *a, const struct lake_id *b,
-			       const char *prefix, struct lake_diff **out, struct err *err)
-{
-	struct embedded *e = embedded_of(lake);
-	struct hash roots[2];
-	struct diff *d;
-	enum status st = embedded_tree(e, a, &roots[0], err);
-
-	if (st == ST_OK)
-		st = embedded_tree(e, b, &roots[1], err);
-	if (st != ST_OK)
-		return st;
-	d = xcalloc(1, sizeof(*d));
-	d->base.lake = lake;
-	st = lease_both(e, d->leases, a, b, err);
-	if (st != ST_OK) {
-		free(d);
-		return st;
-	}
-	d->store = embedded_nodes(e);
-	d->diff = tree_diff_new(&d->store, &roots[0], &roots[1], prefix);
-	*out = &d->base;
-	return ST_OK;
-}
-
-enum status embedded_diff_next(struct lake_diff *diff, struct lake_diff_entry *out, struct err *err)
-{
-	struct diff *d = (struct diff *)diff;
-	struct tree_difference found;
-	enum status st = tree_diff_next(d->diff, &found, err);
-
-	if (st == ST_DAMAGED) {
-		struct embedded *e = embedded_of(diff->lake);
-
-		st = embedded_freed(e, &d->leases[0].commit, st, err);
-		return embedded_freed(e, &d->leases[1].commit, st, err);
-	}
-	if (st != ST_OK)
-		return st;
-	out->change = !found.a ? LAKE_ADDED : !found.b ? LAKE_REMOVED : LAKE_CHANGED;
-	out->path = xstrdup(found.key);
-	return ST_OK;
-}
-
-void embedded_diff_close(struct lake_diff *diff)
-{
-	struct diff *d = (struct diff *)diff;
-
-	for (int i = 0; i < 2; i++)
-		gate_lease_drop(&embedded_of(diff->lake)->gate, &d->leases[i]);
-	tree_diff_free(d->diff);
-	free(d);
 }

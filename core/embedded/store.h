@@ -262,6 +262,9 @@ MUST_CHECK enum status embedded_list_next(struct lake_list *list, struct lake_en
 					  struct err *err);
 MUST_CHECK enum status embedded_list_seek(struct lake_list *list, const char *key, struct err *err);
 void embedded_list_close(struct lake_list *list);
+
+/* ---- differences (diff.c) ---- */
+
 MUST_CHECK enum status embedded_diff_open(struct lake *lake, const struct lake_id *a,
 					  const struct lake_id *b, const char *prefix,
 					  struct lake_diff **out, struct err *err);

@@ -77,6 +77,16 @@ struct tree_diff;
 /* Differences of keys with the given prefix ("" all), in key order. */
 struct tree_diff *tree_diff_new(const struct node_store *store, const struct hash *a,
 				const struct hash *b, const char *prefix);
+/* Before the first of tree_diff_next(), of a diff whose prefix is "": only keys
+ * below `until`, and only keys from `from` on. */
+void tree_diff_until(struct tree_diff *d, const char *until);
+MUST_CHECK enum status tree_diff_from(struct tree_diff *d, const char *from, struct err *err);
+/* A key with about as many differences before it as behind, for two diffs at
+ * once; the caller's. NULL where the upper levels of the trees show less than
+ * `least` places that differ. */
+MUST_CHECK enum status tree_diff_middle(const struct node_store *store, const struct hash *a,
+					const struct hash *b, size_t least, char **key_out,
+					struct err *err);
 MUST_CHECK enum status tree_diff_next(struct tree_diff *d, struct tree_difference *out,
 				      struct err *err);
 void tree_diff_free(struct tree_diff *d);

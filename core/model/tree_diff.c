@@ -19,6 +19,7 @@ struct tree_diff {
 	struct side b;
 	char *prefix;
 	size_t prefix_len;
+	char *until; /* NULL: no bound */
 	bool placed;
 };
 
@@ -42,10 +43,11 @@ void tree_diff_free(struct tree_diff *d)
 	cursor_release(&d->a.at);
 	cursor_release(&d->b.at);
 	free(d->prefix);
+	free(d->until);
 	free(d);
 }
 
-static enum status place(struct tree_diff *d, struct err *err)
+static enum status place(struct tree_diff *d, const char *from, struct err *err)
 {
 	enum status st;
 
@@ -54,12 +56,23 @@ static enum status place(struct tree_diff *d, struct err *err)
 		d->a.over = d->b.over = true;
 		return ST_OK;
 	}
-	if (d->prefix_len == 0) {
+	if (from[0] == '\0') {
 		st = cursor_first(&d->a.at, err);
 		return st == ST_OK ? cursor_first(&d->b.at, err) : st;
 	}
-	st = cursor_seek(&d->a.at, d->prefix, 0, err);
-	return st == ST_OK ? cursor_seek(&d->b.at, d->prefix, 0, err) : st;
+	st = cursor_seek(&d->a.at, from, 0, err);
+	return st == ST_OK ? cursor_seek(&d->b.at, from, 0, err) : st;
+}
+
+void tree_diff_until(struct tree_diff *d, const char *until)
+{
+	free(d->until);
+	d->until = xstrdup(until);
+}
+
+enum status tree_diff_from(struct tree_diff *d, const char *from, struct err *err)
+{
+	return place(d, from, err);
 }
 
 /* The current item; NULL at the end of the tree or of the prefix. */
@@ -73,7 +86,8 @@ static const struct node_item *current(const struct tree_diff *d, struct side *s
 	}
 	item = s->over ? NULL : cursor_item(&s->at);
 	if (item && cursor_node(&s->at)->level == 0 &&
-	    strncmp(item->key, d->prefix, d->prefix_len) != 0) {
+	    (strncmp(item->key, d->prefix, d->prefix_len) != 0 ||
+	     (d->until && strcmp(item->key, d->until) >= 0))) {
 		s->over = true;
 		item = NULL;
 	}
@@ -144,7 +158,7 @@ static bool compare(struct side *sa, const struct node_item *a, struct side *sb,
 
 enum status tree_diff_next(struct tree_diff *d, struct tree_difference *out, struct err *err)
 {
-	enum status st = d->placed ? ST_OK : place(d, err);
+	enum status st = d->placed ? ST_OK : place(d, d->prefix, err);
 
 	while (st == ST_OK) {
 		const struct node_item *a = current(d, &d->a);
@@ -160,4 +174,63 @@ enum status tree_diff_next(struct tree_diff *d, struct tree_difference *out, str
 			return ST_OK;
 	}
 	return st;
+}
+
+/* ---- two halves ---- */
+
+/* The keys, NUL-terminated each, of the items that differ at the level, or below
+ * it where a tree is less high. */
+static enum status differing(struct tree_diff *d, unsigned level, struct buf *keys, size_t *n_out,
+			     struct err *err)
+{
+	enum status st = place(d, "", err);
+	size_t n = 0;
+
+	while (st == ST_OK) {
+		const struct node_item *a = current(d, &d->a);
+		const struct node_item *b = current(d, &d->b);
+		unsigned la = a ? cursor_node(&d->a.at)->level : 0;
+		unsigned lb = b ? cursor_node(&d->b.at)->level : 0;
+		int order = !a ? 1 : !b ? -1 : strcmp(a->key, b->key);
+		bool opened;
+
+		if (!a && !b)
+			break;
+		if (skip_equal(&d->a.at, a, &d->b.at, b))
+			continue;
+		if (la > level || lb > level) {
+			st = descend(&d->a, a, &d->b, b, &opened, err);
+			continue;
+		}
+		buf_add(keys, (order <= 0 ? a : b)->key, (order <= 0 ? a : b)->key_len + 1);
+		d->a.skip = order <= 0;
+		d->b.skip = order >= 0;
+		n++;
+	}
+	*n_out = n;
+	return st;
+}
+
+enum status tree_diff_middle(const struct node_store *store, const struct hash *a,
+			     const struct hash *b, size_t least, char **key_out, struct err *err)
+{
+	AUTO(tree_diff_freep) struct tree_diff *d = tree_diff_new(store, a, b, "");
+	AUTO(buf_release) struct buf keys = BUF_INIT;
+	const struct node *top;
+	const char *key;
+	size_t n = 0;
+	enum status st = cursor_first(&d->a.at, err);
+
+	*key_out = NULL;
+	top = cursor_node(&d->a.at);
+	if (st != ST_OK || !top || top->level < 2)
+		return st;
+	st = differing(d, top->level - 1, &keys, &n, err);
+	if (st != ST_OK || n < least)
+		return st;
+	key = keys.data;
+	for (size_t i = 0; i < n / 2; i++)
+		key += strlen(key) + 1;
+	*key_out = xstrdup(key);
+	return ST_OK;
 }
