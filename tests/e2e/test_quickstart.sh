@@ -25,6 +25,8 @@ for run in first second; do
 		exit 1
 	fi
 	grep -q 'skip flights:0 \[4436,6269)' "$dir/out"
+	grep -Eq '^  bad-deploy +14000 +1833 +-' "$dir/out"
+	grep -Eq '^  main +20000 +0 +[1-9]' "$dir/out"
 	grep -q 'replay flights:1 \[5564,7731)' "$dir/out"
 done
 

@@ -106,6 +106,8 @@ grep -m 1 '"distance":-' "$work/rows" | sed 's/^/  /'
 bad=$(partition0 "$good") # where the bad ones begin
 run find "flights:0:$bad"
 
+run tag bad-deploy main
+
 step "One command puts main and the consumer back to before it, and skips what is bad"
 run rollback flights --to "flights:0:$bad" --skip-to "flights:0:$(partition0 "$next")" --yes
 count
@@ -123,6 +125,12 @@ for from in 14000 16000 18000; do
 done
 count
 
+step "A question of both: main as it was then, and as it is"
+run sql --format table "SELECT 'bad-deploy' AS state, count(*) AS flights,
+      count(*) FILTER (distance < 0) AS bad, min(distance) AS least FROM \"bad-deploy:flights\"
+    UNION ALL SELECT 'main', count(*), count(*) FILTER (distance < 0), min(distance)
+      FROM \"main:flights\" ORDER BY state"
+
 kill "$connector"
 wait "$connector" || fail "the connector ended with $?"
 connector=''
@@ -133,6 +141,7 @@ The lake is in $lake, and its history in it. To look around:
   tidemark log main            tidemark status
   tidemark ls -r main          tidemark diff main~2 main
   tidemark find flights:0:$bad   tidemark reflog main
+  tidemark sql 'SELECT origin, count(*) FROM flights GROUP BY ALL ORDER BY 2 DESC LIMIT 5'
 The same from your own Kafka (config/flights.properties says what to change):
   tidemark run config/flights.properties --set bootstrap.servers=HOST:9092 --set topics=TOPIC \\
            --set lake.url=./lake
