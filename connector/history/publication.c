@@ -430,6 +430,31 @@ static enum status restore_root(struct lake *lake, struct lake_txn *txn, const s
 	return st == ST_END ? ST_OK : st;
 }
 
+enum status publication_join(const struct line *line, const struct lake_id *x,
+			     const struct lake_id *dest, const struct cursor *own,
+			     const char *message, struct lake_id *out, struct err *err)
+{
+	AUTO(lake_txn_freep) struct lake_txn *txn = NULL;
+	AUTO(roots_release) struct roots documents = {0};
+	AUTO(lake_meta_release) struct lake_meta meta = LAKE_META_INIT;
+	const struct lake_id parents[2] = {*dest, *x};
+	bool any = false;
+	enum status st = published_map(line, dest, own, &meta, err);
+
+	if (st == ST_OK)
+		st = lake_txn_begin(line->lake, dest, &txn, err);
+	if (st != ST_OK)
+		return st;
+	lake_txn_parents(txn, parents, 2);
+	lake_txn_set_meta(txn, META_VERSION, TIDEMARK_VERSION);
+	for (size_t i = 0; i < meta.n; i++)
+		lake_txn_set_meta(txn, meta.items[i].key, meta.items[i].value);
+	lake_txn_set_message(txn, message);
+	roots_add_documents(&documents, line);
+	st = restore_root(line->lake, txn, dest, x, documents.items[0], &any, err);
+	return st == ST_OK ? lake_txn_prepare(txn, out, err) : st;
+}
+
 enum status publication_restore(const struct line *line, const struct roots *roots,
 				const struct lake_id *shown, struct lake_id *dest, struct err *err)
 {

@@ -77,8 +77,10 @@ static enum status make_target(const struct line *line, const struct rollback_pl
 		st = restore_target(line, plan, reset ? &plan->reset_shows : &plan->shown.id, &dest,
 				    err);
 	if (st == ST_OK)
-		st = publication_merge(line, x_out, &dest, &own, plan->message, NULL, merged_out,
-				       err);
+		st = reset ? publication_join(line, x_out, &dest, &own, plan->message, merged_out,
+					      err)
+			   : publication_merge(line, x_out, &dest, &own, plan->message, NULL,
+					       merged_out, err);
 	KILL_POINT("rollback.target_made");
 	/* what was shown is put back first, so nothing of ours can conflict: the
 	 * target was read after a publish that the plan had not seen */

@@ -17,19 +17,19 @@ equal_offsets_equal_files() {
 # A publish that comes between plan and move is a conflict (4): again.
 roll_back() { lake --json rollback "$1" --to "$2" --mode "$3" >"$4" 2>err.txt; }
 
-# To each of ten checkpoints and on, while producing goes on.
+# To each of twenty checkpoints and on, while producing goes on.
 to_each() {
 	local mode=$1 name=r-$1 n=0 target epoch=0 p
 	topic "$name" 3
 	config "$name" "$name" checkpoint.records=400 checkpoint.interval.ms=10000 publish.checkpoints=2
-	produce "$name" 3 --records 4500
+	produce "$name" 3 --records 9000
 	until_latest "$name"
 	spawn produce.log "$TOOLS/oracle_produce" --bootstrap "$KAFKA" --topic "$name" --partitions 3 \
 		--log "$PWD/more.acks" --rate 300 --seconds 600 --seed 2
 	local producer=$SPAWNED
 	cat "$name.acks" >more.acks
-	checkpoints "$name" | head -n 11 | tail -n 10 >targets
-	same "$(wc -l <targets)" 10 checkpoints
+	checkpoints "$name" | head -n 21 | tail -n 20 >targets
+	same "$(wc -l <targets)" 20 checkpoints
 	remember "ingest-$name" >seen.0
 	start "$name" --set checkpoint.interval.ms=300
 	while read -r target; do
@@ -54,7 +54,7 @@ to_each() {
 	publish_all "$name"
 	oracle "$name" main more.acks
 	equal_offsets_equal_files seen.*
-	epoch_is "$name" 10 || die "epoch is not 10"
+	epoch_is "$name" 20 || die "epoch is not 20"
 }
 
 moved_on() { [ "$(head_of "ingest-$1")" != "$2" ]; }
@@ -192,6 +192,31 @@ by_offset_and_time() {
 	expect 5 lake rollback $name --to nosuchref
 }
 
+# Partitions that came since are read again from their beginning.
+grown_since() {
+	local name=grown target
+	topic $name 2
+	config $name $name consumer.override.topic.metadata.refresh.interval.ms=1000
+	produce $name 2 --records 500
+	until_latest $name
+	publish_all $name
+	target=$(head_of ingest-$name)
+	start $name
+	topic_tool grow $name 4
+	wait_until 10 topic_tool bounds $name 3
+	produce $name 4 --records 1000 --seed 2
+	wait_committed $name 1500 40
+	publish_all $name
+	lake rollback $name --to "$target" --yes >plan.txt
+	says plan.txt "replay $name:3 [0,"
+	wait_committed $name 1500 40
+	finish
+	publish_all $name
+	oracle $name ingest-$name $name.acks
+	oracle $name main $name.acks
+	epoch_is $name 1
+}
+
 changed_by_hand() {
 	local name=hand path
 	three_checkpoints $name
@@ -209,8 +234,8 @@ changed_by_hand() {
 	oracle $name main $name.acks
 }
 
-t 'to each of 10 checkpoints and on, mode revert' to_each revert
-t 'to each of 10 checkpoints and on, mode reset' to_each reset
+t 'to each of 20 checkpoints and on, mode revert' to_each revert
+t 'to each of 20 checkpoints and on, mode reset' to_each reset
 t 'what is replayed over an equal range gives equal files' same_files
 t 'undo, and undo of the undo' undo_and_again
 t 'forward again after a rollback shows everything' forward_again
@@ -218,4 +243,5 @@ t 'trap 1: the replay does not land on the bad commits' trap_replay_on_bad
 t 'trap 2: what was undone or skipped does not come back' trap_reset_alone
 t 'trap 3: the merge base moves on' trap_merge_base
 t 'to an offset, a time; --dry-run moves nothing' by_offset_and_time
+t 'partitions that came since are read again from their beginning' grown_since
 t 'a change of main by hand is found' changed_by_hand
