@@ -6,6 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "connector/columnar/sql_avro.h"
+#include "connector/columnar/sql_union.h"
+
 /* ---- text ---- */
 
 static void add_quoted(struct buf *out, const char *text, char quote)
@@ -27,22 +30,6 @@ void sql_add_text(struct buf *out, const char *text)
 void sql_add_identifier(struct buf *out, const char *name)
 {
 	add_quoted(out, name, '"');
-}
-
-/* ['a','b'] */
-static void add_files(struct buf *out, const json_t *files)
-{
-	const json_t *file;
-	size_t i;
-
-	buf_addc(out, '[');
-	json_array_foreach(files, i, file)
-	{
-		if (i)
-			buf_addc(out, ',');
-		sql_add_text(out, json_string_value(file));
-	}
-	buf_addc(out, ']');
 }
 
 enum status sql_session_error(enum status st, const char *message, struct err *err)
@@ -120,6 +107,8 @@ enum status sql_session_open(struct sql_session *s, uint64_t memory_bytes, struc
 		st = sql_session_run(s, "SET temp_directory=''", err);
 	if (st == ST_OK)
 		st = sql_session_run(s, "SET TimeZone='UTC'", err);
+	if (st == ST_OK)
+		st = sql_avro_register(s->con, err);
 	return st;
 }
 
@@ -160,7 +149,7 @@ static enum status first_text(const struct sql_session *s, duckdb_result *result
 	const duckdb_string_t *text;
 
 	if (!chunk)
-		return err_set(err, ST_FAILED, "DuckDB gives no syntax tree");
+		return err_set(err, ST_FAILED, "DuckDB gives no value");
 	text = duck->vector_get_data(duck->data_chunk_get_vector(chunk, 0));
 	if (text->value.inlined.length <= sizeof(text->value.inlined.inlined))
 		buf_add(out, text->value.inlined.inlined, text->value.inlined.length);
@@ -168,6 +157,20 @@ static enum status first_text(const struct sql_session *s, duckdb_result *result
 		buf_add(out, text->value.pointer.ptr, text->value.pointer.length);
 	duck->destroy_data_chunk(&chunk);
 	return ST_OK;
+}
+
+enum status sql_session_text(struct sql_session *s, const char *sql, struct buf *out,
+			     struct err *err)
+{
+	duckdb_result result;
+	enum status st;
+
+	if (s->duck->query(s->con, sql, &result) != DuckDBSuccess)
+		st = sql_session_error(ST_FAILED, s->duck->result_error(&result), err);
+	else
+		st = first_text(s, &result, out, err);
+	s->duck->destroy_result(&result);
+	return st;
 }
 
 static enum status serialize(struct sql_session *s, const char *query, struct buf *out,
@@ -215,65 +218,17 @@ enum status sql_session_parse(struct sql_session *s, const char *query, struct e
 
 /* ---- tables ---- */
 
-static void add_columns(struct buf *out, const json_t *columns)
-{
-	const json_t *column;
-	size_t i;
-
-	buf_addc(out, '{');
-	json_array_foreach(columns, i, column)
-	{
-		if (i)
-			buf_addc(out, ',');
-		sql_add_text(out, json_string_value(json_array_get(column, 0)));
-		buf_addc(out, ':');
-		sql_add_text(out, json_string_value(json_array_get(column, 1)));
-	}
-	buf_addc(out, '}');
-}
-
-/* One group as a SELECT. */
-static enum status add_group(struct buf *out, const json_t *group, struct err *err)
-{
-	const char *format = json_string_value(json_object_get(group, "format"));
-	const json_t *files = json_object_get(group, "files");
-
-	if (strcmp(format, "parquet") == 0) {
-		buf_adds(out, "SELECT * FROM read_parquet(");
-		add_files(out, files);
-		buf_adds(out, ",union_by_name=true,hive_partitioning=false)");
-		return ST_OK;
-	}
-	if (strcmp(format, "json") == 0) {
-		/* a line `null` is no row */
-		buf_adds(out, "SELECT json.* FROM read_json(");
-		add_files(out, files);
-		buf_addf(out,
-			 ",format='newline_delimited',compression='%s',records='false',"
-			 "sample_size=-1,union_by_name=true,hive_partitioning=false)"
-			 " WHERE json IS NOT NULL",
-			 json_string_value(json_object_get(group, "compression")));
-		return ST_OK;
-	}
-	if (strcmp(format, "rows") == 0) {
-		buf_adds(out, "SELECT * FROM read_json(");
-		add_files(out, files);
-		buf_adds(out, ",format='newline_delimited',compression='uncompressed',columns=");
-		add_columns(out, json_object_get(group, "columns"));
-		buf_addc(out, ')');
-		return ST_OK;
-	}
-	return err_set(err, ST_FAILED, "a table of format %s is not known", format);
-}
-
 static enum status make_view(struct sql_session *s, const struct sql_name *name,
 			     const json_t *table, struct err *err)
 {
 	AUTO(buf_release) struct buf sql = BUF_INIT;
 	AUTO(freep) char *whole = sql_name_whole(name);
-	const json_t *groups = json_object_get(table, "groups"), *group;
+	const json_t *groups = json_object_get(table, "groups");
 	enum status st = ST_OK;
-	size_t i;
+
+	if (json_array_size(groups) == 0)
+		return err_set(err, ST_FAILED, "table '%s' has no rows yet, and so no columns",
+			       whole);
 
 	if (*name->schema) {
 		buf_adds(&sql, "CREATE SCHEMA IF NOT EXISTS ");
@@ -288,15 +243,8 @@ static enum status make_view(struct sql_session *s, const struct sql_name *name,
 	}
 	sql_add_identifier(&sql, name->table);
 	buf_adds(&sql, " AS ");
-	json_array_foreach(groups, i, group)
-	{
-		if (i)
-			buf_adds(&sql, " UNION ALL BY NAME ");
-		if (st == ST_OK)
-			st = add_group(&sql, group, err);
-	}
-	if (i == 0)
-		return err_set(err, ST_FAILED, "table '%s' has no rows and no columns yet", whole);
+	if (st == ST_OK)
+		st = sql_union_add(s, groups, &sql, err);
 	if (st == ST_OK)
 		st = sql_session_run(s, buf_str(&sql), err);
 	return st == ST_OK ? st : err_wrap(err, st, "table '%s'", whole);

@@ -44,6 +44,9 @@ MUST_CHECK enum status sql_session_prepare(struct sql_session *s, struct err *er
 
 /* One statement of our own. */
 MUST_CHECK enum status sql_session_run(struct sql_session *s, const char *sql, struct err *err);
+/* And the one text that it gives. */
+MUST_CHECK enum status sql_session_text(struct sql_session *s, const char *sql, struct buf *out,
+					struct err *err);
 /* DuckDB's message as one of ours: its first paragraph. */
 enum status sql_session_error(enum status st, const char *message, struct err *err);
 /* 'text', "name": appended as SQL. */

@@ -1,24 +1,37 @@
 #include "connector/columnar/sql_table.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "connector/writer/builtin_schemas.h"
+#include "connector/writer/container_reader.h"
+#include "connector/writer/file_name.h"
+#include "core/base/file.h"
+
+struct group {
+	char *key; /* what its files have in common */
+	json_t *json; /* without files and numbers */
+	json_t *files;
+	bool skipped; /* it is no data */
+	int64_t rows; /* -1: not known */
+};
+
+/* The newest file of a partition. */
+struct newest {
+	struct file_name name;
+	size_t group;
+};
 
 struct sql_table {
 	struct sql_workspace *workspace;
 	const char *name;
-	json_t *groups;
-};
-
-/* How the files of one kind are read: what a group says of itself. */
-static const struct {
-	const char *end;
-	const char *format; /* NULL: it has no columns */
-	const char *compression;
-} kinds[] = {
-	{".parquet", "parquet", NULL}, {".jsonl", "json", "uncompressed"},
-	{".jsonl.gz", "json", "gzip"}, {".jsonl.zst", "json", "zstd"},
-	{".bin", NULL, NULL},          {".bin.gz", NULL, NULL},
-	{".bin.zst", NULL, NULL},
+	struct group *groups;
+	size_t n, cap;
+	struct newest *newest;
+	size_t n_newest, cap_newest;
 };
 
 struct sql_table *sql_table_new(struct sql_workspace *workspace, const char *name)
@@ -27,7 +40,6 @@ struct sql_table *sql_table_new(struct sql_workspace *workspace, const char *nam
 
 	t->workspace = workspace;
 	t->name = name;
-	t->groups = json_array();
 	return t;
 }
 
@@ -35,39 +47,179 @@ void sql_table_free(struct sql_table *t)
 {
 	if (!t)
 		return;
-	json_decref(t->groups);
+	for (size_t i = 0; i < t->n; i++) {
+		free(t->groups[i].key);
+		json_decref(t->groups[i].json);
+		json_decref(t->groups[i].files);
+	}
+	free(t->groups);
+	free(t->newest);
 	free(t);
 }
+
+/* ---- groups ---- */
+
+/* Both are taken over. The group that has the key, or a new one that is described so. */
+static size_t group_of(struct sql_table *t, char *key, json_t *json)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		if (strcmp(t->groups[i].key, key) != 0)
+			continue;
+		free(key);
+		json_decref(json);
+		return i;
+	}
+	GROW(t->groups, t->n, t->cap);
+	t->groups[t->n] = (struct group){.key = key, .json = json, .files = json_array()};
+	return t->n++;
+}
+
+/* Of one partition the file with the greatest generation and offset is the newest. */
+static void vote(struct sql_table *t, const char *path, size_t group)
+{
+	struct newest file = {.group = group};
+
+	if (!file_name_parse(path, &file.name))
+		return;
+	for (size_t i = 0; i < t->n_newest; i++) {
+		struct newest *n = &t->newest[i];
+
+		if (n->name.partition != file.name.partition)
+			continue;
+		if (file.name.generation > n->name.generation ||
+		    (file.name.generation == n->name.generation &&
+		     file.name.first_offset > n->name.first_offset))
+			*n = file;
+		return;
+	}
+	GROW(t->newest, t->n_newest, t->cap_newest);
+	t->newest[t->n_newest++] = file;
+}
+
+static void add_to(struct sql_table *t, size_t i, const struct lake_entry *entry, const char *local)
+{
+	struct group *g = &t->groups[i];
+	const char *records = lake_meta_get(&entry->meta, "tidemark.records");
+
+	if (g->skipped)
+		return;
+	json_array_append_new(g->files, json_string(local));
+	if (!records)
+		g->rows = -1;
+	else if (g->rows >= 0)
+		g->rows += strtoll(records, NULL, 10);
+	vote(t, entry->path, i);
+}
+
+static const char *schema_key(const struct lake_entry *entry)
+{
+	const char *key = lake_meta_get(&entry->meta, "tidemark.schema");
+
+	return key ? key : "";
+}
+
+/* ---- kinds of files ---- */
+
+typedef enum status (*add_kind)(struct sql_table *t, const struct lake_entry *entry,
+				const char *local, const char *compression, struct err *err);
+
+static enum status add_parquet(struct sql_table *t, const struct lake_entry *entry,
+			       const char *local, const char *compression, struct err *err)
+{
+	const char *key = schema_key(entry);
+
+	(void)compression;
+	(void)err;
+	add_to(t,
+	       group_of(t, xasprintf("parquet %s", key),
+			json_pack("{s:s,s:s}", "format", "parquet", "key", key)),
+	       entry, local);
+	return ST_OK;
+}
+
+static enum status add_json(struct sql_table *t, const struct lake_entry *entry, const char *local,
+			    const char *compression, struct err *err)
+{
+	(void)err;
+	add_to(t,
+	       group_of(t, xasprintf("json %s", compression),
+			json_pack("{s:s,s:s}", "format", "json", "compression", compression)),
+	       entry, local);
+	return ST_OK;
+}
+
+static enum status read_fd(void *ctx, uint64_t offset, void *data, size_t len, size_t *n_out,
+			   struct err *err)
+{
+	return fd_pread_all(*(int *)ctx, data, len, offset, n_out, "a file", err);
+}
+
+/* The schema's text, the caller's. */
+static enum status read_schema(const char *local, char **out, struct err *err)
+{
+	AUTO(closep) int fd = open(local, O_RDONLY | O_CLOEXEC);
+	AUTO(byte_source_release)
+	struct byte_source source = {.read = read_fd, .ctx = &fd, .step = 4096};
+	AUTO(container_reader_freep) struct container_reader *reader = NULL;
+	enum status st;
+
+	if (fd < 0)
+		return err_errno(err, errno, "cannot open it");
+	st = container_reader_open(&source, &reader, err);
+	if (st == ST_OK)
+		*out = xstrdup(container_reader_schema(reader));
+	return st;
+}
+
+/* Files of one schema, to the letter: what a fingerprint leaves out (logical types)
+ * decides what values mean. */
+static enum status add_avro(struct sql_table *t, const struct lake_entry *entry, const char *local,
+			    const char *compression, struct err *err)
+{
+	AUTO(freep) char *text = NULL;
+	AUTO(schema_freep) struct schema *schema = NULL;
+	enum status st = read_schema(local, &text, err);
+	json_t *json;
+	size_t i, known = t->n;
+
+	(void)compression;
+	if (st != ST_OK)
+		return st == ST_POISON ? err_set(err, ST_FAILED, "%s", strdupa(err->text)) : st;
+	json = json_pack("{s:s,s:s,s:s}", "format", "avro", "schema", text, "key",
+			 schema_key(entry));
+	if (!json)
+		return err_set(err, ST_FAILED, "its schema is no UTF-8");
+	i = group_of(t, xasprintf("avro %s", text), json);
+	if (i == known) {
+		st = schema_parse(text, strlen(text), &schema, err);
+		if (st != ST_OK)
+			return err_wrap(err, ST_FAILED, "its schema cannot be read");
+		t->groups[i].skipped = builtin_schema_is(BUILTIN_TOMBSTONE, schema);
+	}
+	add_to(t, i, entry, local);
+	return ST_OK;
+}
+
+static const struct {
+	const char *end;
+	add_kind add; /* NULL: it has no columns */
+	const char *compression;
+} kinds[] = {
+	{".avro", add_avro, NULL},
+	{".parquet", add_parquet, NULL},
+	{".jsonl", add_json, "uncompressed"},
+	{".jsonl.gz", add_json, "gzip"},
+	{".jsonl.zst", add_json, "zstd"},
+	{".bin", NULL, NULL},
+	{".bin.gz", NULL, NULL},
+	{".bin.zst", NULL, NULL},
+};
 
 static bool ends(const char *text, const char *with)
 {
 	size_t n = strlen(text), m = strlen(with);
 
 	return n >= m && strcmp(text + n - m, with) == 0;
-}
-
-/* Adds to the group that is `like`, which is taken over. */
-static void add_to(struct sql_table *t, json_t *like, const char *path)
-{
-	json_t *group = NULL, *each;
-	size_t i;
-
-	json_array_foreach(t->groups, i, each)
-	{
-		json_t *files = json_incref(json_object_get(each, "files"));
-
-		json_object_del(each, "files");
-		if (!group && json_equal(each, like))
-			group = each;
-		json_object_set_new(each, "files", files);
-	}
-	if (!group) {
-		group = json_incref(like);
-		json_object_set_new(group, "files", json_array());
-		json_array_append_new(t->groups, group);
-	}
-	json_array_append_new(json_object_get(group, "files"), json_string(path));
-	json_decref(like);
 }
 
 /* What a folder may hold besides data, as engines that read folders have it. */
@@ -88,28 +240,22 @@ enum status sql_table_add(struct sql_table *t, struct lake *lake, const struct l
 	if (is_hidden(entry->path))
 		return ST_OK;
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-		json_t *like;
-
 		if (!ends(entry->path, kinds[i].end))
 			continue;
-		if (!kinds[i].format)
+		if (!kinds[i].add)
 			return err_set(
 				err, ST_USAGE,
 				"table '%s': '%s' has records of format=bytes, which have no "
 				"columns",
 				t->name, entry->path);
 		st = sql_workspace_file(t->workspace, lake, commit, entry->path, &local, err);
-		if (st != ST_OK)
-			return st;
-		like = json_pack("{s:s}", "format", kinds[i].format);
-		if (kinds[i].compression)
-			json_object_set_new(like, "compression", json_string(kinds[i].compression));
-		add_to(t, like, local);
-		return ST_OK;
+		if (st == ST_OK)
+			st = kinds[i].add(t, entry, local, kinds[i].compression, err);
+		return st == ST_OK ? st : err_wrap(err, st, "table '%s': %s", t->name, entry->path);
 	}
 	return err_set(err, ST_USAGE,
-		       "table '%s': '%s' is no file that SQL can read: .parquet, "
-		       ".jsonl, .jsonl.gz, .jsonl.zst",
+		       "table '%s': '%s' is no file that SQL can read: .avro, .parquet, .jsonl, "
+		       ".jsonl.gz, .jsonl.zst",
 		       t->name, entry->path);
 }
 
@@ -140,6 +286,7 @@ enum status sql_table_add_rows(struct sql_table *t, const char *const *columns,
 			       const char *const *types, size_t n, const struct buf *lines,
 			       struct err *err)
 {
+	const struct lake_entry none = {.path = (char *)(uintptr_t) ""};
 	json_t *list = json_array();
 	const char *path = NULL;
 	enum status st =
@@ -148,12 +295,30 @@ enum status sql_table_add_rows(struct sql_table *t, const char *const *columns,
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(list, json_pack("[s,s]", columns[i], types[i]));
 	if (st == ST_OK)
-		add_to(t, json_pack("{s:s,s:O}", "format", "rows", "columns", list), path);
+		add_to(t,
+		       group_of(t, xstrdup("rows"),
+				json_pack("{s:s,s:O}", "format", "rows", "columns", list)),
+		       &none, path);
 	json_decref(list);
 	return st;
 }
 
 json_t *sql_table_describe(const struct sql_table *t)
 {
-	return json_pack("{s:O}", "groups", t->groups);
+	json_t *groups = json_array();
+
+	for (size_t i = 0; i < t->n; i++) {
+		const struct group *g = &t->groups[i];
+		json_int_t votes = 0;
+
+		for (size_t j = 0; j < t->n_newest; j++)
+			votes += t->newest[j].group == i;
+		if (g->skipped)
+			continue;
+		json_object_set(g->json, "files", g->files);
+		json_object_set_new(g->json, "rows", json_integer(g->rows));
+		json_object_set_new(g->json, "votes", json_integer(votes));
+		json_array_append(groups, g->json);
+	}
+	return json_pack("{s:o}", "groups", groups);
 }

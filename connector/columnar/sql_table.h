@@ -1,11 +1,13 @@
 /* What a table is made of, as the child is told:
  *
- *   {"groups":[{"format":"parquet","files":[PATH]},
+ *   {"groups":[{"format":"parquet","key":"id:17","files":[PATH]},
+ *              {"format":"avro","schema":TEXT,"key":"id:17","rows":N,"files":[PATH]},
  *              {"format":"json","compression":"gzip","files":[PATH]},
  *              {"format":"rows","columns":[["name","TYPE"]],"files":[PATH]}]}
  *
  * with local paths. A group is read by one call of a table function; the table is
- * all groups together, columns found by their names. */
+ * all groups together, columns found by their names. `votes` of a group: in how many
+ * of the topic's partitions the newest file is one of its own. */
 #ifndef TIDEMARK_COLUMNAR_SQL_TABLE_H
 #define TIDEMARK_COLUMNAR_SQL_TABLE_H
 

@@ -29,33 +29,10 @@ enum status rows_bad(const struct rows *rows, struct err *err, const char *fmt, 
 	return err_wrap(err, ST_POISON, "%s", rows->path);
 }
 
-enum status source_need(struct source *s, size_t n, size_t *left_out, struct err *err)
+static enum status read_object(void *ctx, uint64_t offset, void *data, size_t len, size_t *n_out,
+			       struct err *err)
 {
-	size_t got = 1;
-
-	if (s->len - s->pos < n) {
-		if (s->pos < s->len)
-			memmove(s->data, s->data + s->pos, s->len - s->pos);
-		s->len -= s->pos;
-		s->pos = 0;
-		if (n < ROWS_READ_BYTES)
-			n = ROWS_READ_BYTES;
-		if (n > s->cap) {
-			s->cap = n;
-			s->data = xrealloc(s->data, s->cap);
-		}
-	}
-	while (got && s->len - s->pos < n) {
-		enum status st = lake_object_read(s->object, s->offset, s->data + s->len,
-						  n - s->len, &got, err);
-
-		if (st != ST_OK)
-			return st;
-		s->offset += got;
-		s->len += got;
-	}
-	*left_out = s->len - s->pos;
-	return ST_OK;
+	return lake_object_read(ctx, offset, data, len, n_out, err);
 }
 
 static bool ends(const char *text, const char *with)
@@ -91,7 +68,8 @@ enum status rows_open(struct lake *lake, const struct lake_id *commit, const cha
 	r->n_fields = n_fields;
 	r->values = xcalloc(n_fields + 1, sizeof(*r->values));
 	r->lack = xcalloc(n_fields + 1, sizeof(*r->lack));
-	st = lake_object_open(lake, commit, path, &r->source.object, err);
+	st = lake_object_open(lake, commit, path, &r->object, err);
+	r->source = (struct byte_source){.read = read_object, .ctx = r->object};
 	if (st == ST_OK)
 		st = open_form(r, err);
 	if (st == ST_OK)
@@ -130,8 +108,8 @@ void rows_close(struct rows *r)
 		r->form->close(r);
 	for (size_t i = 0; r->lack && i < r->n_fields; i++)
 		free(r->lack[i]);
-	lake_object_close(r->source.object);
-	free(r->source.data);
+	lake_object_close(r->object);
+	byte_source_release(&r->source);
 	free(r->lack);
 	free(r->values);
 	free(r);

@@ -3,27 +3,17 @@
 #define TIDEMARK_GATES_ROWS_IMPL_H
 
 #include "connector/gates/rows.h"
+#include "connector/writer/byte_source.h"
 #include "connector/writer/partition_writer.h"
 
-/* What is read at a time at least, and the most that one block or line may take. */
-#define ROWS_READ_BYTES ((size_t)256 << 10)
+/* The most that one line may take. */
 #define ROWS_MAX_BYTES ((size_t)1 << 30)
-
-/* An object from its beginning on. */
-struct source {
-	struct lake_object *object;
-	uint64_t offset; /* what comes after the bytes in data */
-	unsigned char *data;
-	size_t pos, len, cap;
-};
-
-/* Makes n bytes readable at data + pos, or all up to the end of the object:
- * *left_out says how many there are. */
-MUST_CHECK enum status source_need(struct source *s, size_t n, size_t *left_out, struct err *err);
+#define ROWS_READ_BYTES BYTE_SOURCE_READ_BYTES
 
 struct rows {
 	const struct rows_form *form;
-	struct source source;
+	struct lake_object *object;
+	struct byte_source source; /* of the object */
 	enum file_codec codec; /* of lines */
 	const char *path;
 	const char *const *fields;

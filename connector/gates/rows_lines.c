@@ -98,7 +98,7 @@ static enum status zstd_some(struct rows *r, struct line_rows *l, size_t left, s
 static enum status more(struct rows *r, struct line_rows *l, struct err *err)
 {
 	size_t left, before = l->text.len;
-	enum status st = source_need(&r->source, 1, &left, err);
+	enum status st = byte_source_need(&r->source, 1, &left, err);
 
 	if (st != ST_OK)
 		return st;

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* The build runs at the top of the tree. */
 #define EMBED(symbol, path)                                                                        \
@@ -41,4 +42,12 @@ const struct compiled_schema *builtin_schema(enum builtin_schema which)
 
 	pthread_once(&once, compile_all);
 	return compiled[which];
+}
+
+bool builtin_schema_is(enum builtin_schema which, const struct schema *schema)
+{
+	const struct schema_node *ours = schema_root(builtin_schema(which)->schema);
+	const struct schema_node *root = schema_root(schema);
+
+	return root->name && ours->name && strcmp(root->name, ours->name) == 0;
 }

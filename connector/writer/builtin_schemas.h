@@ -16,4 +16,7 @@ enum builtin_schema {
 /* Made once, for the life of the process; from any thread. */
 const struct compiled_schema *builtin_schema(enum builtin_schema which);
 
+/* Is it this schema's, by the name of its record? */
+bool builtin_schema_is(enum builtin_schema which, const struct schema *schema);
+
 #endif

@@ -426,7 +426,8 @@ static void test_marks(void **state)
 	static const struct {
 		size_t from_end;
 		const char *say;
-	} rows[] = {{1, "no sync marker behind block 0"}, {17, "block 0: its checksum is another"}};
+	} rows[] = {{1, "block 0: no sync marker is behind it"},
+		    {17, "block 0: its checksum is another"}};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {

@@ -8,6 +8,8 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include "connector/schema/json_encode.h"
+
 /* More than any block of a test. */
 #define RAW_MAX ((size_t)64 << 20)
 
@@ -114,5 +116,56 @@ void avro_file_parse(const void *data, size_t len, struct avro_file *f)
 		f->n_blocks++;
 		if (n > f->largest_block)
 			f->largest_block = n;
+	}
+}
+
+/* ---- writing ---- */
+
+static void add_long(struct buf *out, int64_t v)
+{
+	buf_add_varint(out, ((uint64_t)v << 1) ^ (uint64_t)(v >> 63));
+}
+
+static void add_text(struct buf *out, const char *text)
+{
+	add_long(out, (int64_t)strlen(text));
+	buf_adds(out, text);
+}
+
+static void add_block(struct buf *out, enum file_codec codec, size_t rows, const struct buf *raw)
+{
+	AUTO(freep) void *packed = xmalloc(codec_bound(codec, raw->len));
+	size_t len = codec_compress(codec, buf_str(raw), raw->len, packed);
+
+	add_long(out, (int64_t)rows);
+	add_long(out, (int64_t)len);
+	buf_add(out, packed, len);
+	buf_adds(out, "ssssssssssssssss");
+}
+
+void avro_file_write(const char *schema_text, enum file_codec codec, const char *const *values,
+		     size_t rows_per_block, struct buf *out)
+{
+	AUTO(schema_freep) struct schema *schema = NULL;
+	AUTO(buf_release) struct buf raw = BUF_INIT;
+	size_t rows = 0;
+
+	CHECK(schema_parse(schema_text, strlen(schema_text), &schema, NULL) == ST_OK);
+	CHECK(json_encode_prepare(schema, NULL) == ST_OK);
+	buf_add(out, "Obj\1", 4);
+	add_long(out, 2);
+	add_text(out, "avro.schema");
+	add_text(out, schema_text);
+	add_text(out, "avro.codec");
+	add_text(out, codec_avro_name(codec));
+	add_long(out, 0);
+	buf_adds(out, "ssssssssssssssss");
+	for (; *values; values++) {
+		CHECK(json_encode(schema, *values, strlen(*values), &raw, NULL) == ST_OK);
+		if (++rows == rows_per_block || !values[1]) {
+			add_block(out, codec, rows, &raw);
+			buf_clear(&raw);
+			rows = 0;
+		}
 	}
 }

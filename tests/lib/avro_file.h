@@ -3,6 +3,7 @@
 #ifndef TIDEMARK_TESTS_AVRO_FILE_H
 #define TIDEMARK_TESTS_AVRO_FILE_H
 
+#include "connector/writer/codec.h"
 #include "core/base/buf.h"
 
 struct avro_file {
@@ -17,5 +18,10 @@ struct avro_file {
 void avro_file_release(struct avro_file *f);
 /* Fails the test where the file is not as it should be. */
 void avro_file_parse(const void *data, size_t len, struct avro_file *out);
+
+/* A container of values given as JSON (json_encode.h), NULL behind the last; so many
+ * rows a block. Its sync marker is sixteen 's'. */
+void avro_file_write(const char *schema, enum file_codec codec, const char *const *values,
+		     size_t rows_per_block, struct buf *out);
 
 #endif

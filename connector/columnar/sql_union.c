@@ -1,0 +1,241 @@
+#include "connector/columnar/sql_union.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "connector/columnar/sql_avro.h"
+#include "connector/schema/compatible.h"
+
+/* ---- one group ---- */
+
+static const char *text_of(const json_t *group, const char *key)
+{
+	return json_string_value(json_object_get(group, key));
+}
+
+/* ['a','b'] */
+static void add_files(struct buf *out, const json_t *files)
+{
+	const json_t *file;
+	size_t i;
+
+	buf_addc(out, '[');
+	json_array_foreach(files, i, file)
+	{
+		if (i)
+			buf_addc(out, ',');
+		sql_add_text(out, json_string_value(file));
+	}
+	buf_addc(out, ']');
+}
+
+static void add_columns(struct buf *out, const json_t *columns)
+{
+	const json_t *column;
+	size_t i;
+
+	buf_addc(out, '{');
+	json_array_foreach(columns, i, column)
+	{
+		if (i)
+			buf_addc(out, ',');
+		sql_add_text(out, json_string_value(json_array_get(column, 0)));
+		buf_addc(out, ':');
+		sql_add_text(out, json_string_value(json_array_get(column, 1)));
+	}
+	buf_addc(out, '}');
+}
+
+/* What stands behind FROM. */
+static enum status add_source(struct buf *out, const json_t *group, const json_t *files,
+			      struct err *err)
+{
+	const char *format = text_of(group, "format");
+
+	if (strcmp(format, "parquet") == 0) {
+		buf_adds(out, "read_parquet(");
+		add_files(out, files);
+		buf_adds(out, ",union_by_name=true,hive_partitioning=false)");
+	} else if (strcmp(format, "avro") == 0) {
+		buf_adds(out, SQL_AVRO_FUNCTION "(");
+		add_files(out, files);
+		buf_addc(out, ',');
+		sql_add_text(out, text_of(group, "schema"));
+		buf_addf(out, ",%lld)",
+			 (long long)json_integer_value(json_object_get(group, "rows")));
+	} else if (strcmp(format, "json") == 0) {
+		/* a line `null` is no row */
+		buf_adds(out, "(SELECT json.* FROM read_json(");
+		add_files(out, files);
+		buf_addf(out,
+			 ",format='newline_delimited',compression='%s',records='false',"
+			 "sample_size=-1,union_by_name=true,hive_partitioning=false)"
+			 " WHERE json IS NOT NULL)",
+			 text_of(group, "compression"));
+	} else if (strcmp(format, "rows") == 0) {
+		buf_adds(out, "read_json(");
+		add_files(out, files);
+		buf_adds(out, ",format='newline_delimited',compression='uncompressed',columns=");
+		add_columns(out, json_object_get(group, "columns"));
+		buf_addc(out, ')');
+	} else {
+		return err_set(err, ST_FAILED, "a table of format %s is not known", format);
+	}
+	return ST_OK;
+}
+
+/* ---- schemas ---- */
+
+struct arm {
+	const json_t *group;
+	struct schema *schema; /* NULL: it has none */
+	size_t reads; /* how many of the others it can read */
+	long long id; /* in the registry; -1: none */
+	json_int_t votes;
+};
+
+static void arms_free(struct arm *arms, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		schema_free(arms[i].schema);
+	free(arms);
+}
+
+/* The Avro schema that a Parquet file was written with; "" where it holds none. */
+static enum status parquet_schema(struct sql_session *s, const json_t *group, struct buf *out,
+				  struct err *err)
+{
+	AUTO(buf_release) struct buf sql = BUF_INIT;
+
+	buf_adds(&sql, "SELECT coalesce(max(decode(value)), '') FROM parquet_kv_metadata(");
+	sql_add_text(&sql, json_string_value(json_array_get(json_object_get(group, "files"), 0)));
+	buf_adds(&sql, ") WHERE decode(key) = 'parquet.avro.schema'");
+	return sql_session_text(s, buf_str(&sql), out, err);
+}
+
+static enum status read_schema(struct sql_session *s, struct arm *arm, struct err *err)
+{
+	AUTO(buf_release) struct buf text = BUF_INIT;
+	const char *key = text_of(arm->group, "key");
+	const char *avro = text_of(arm->group, "schema");
+	enum status st = ST_OK;
+
+	arm->votes = json_integer_value(json_object_get(arm->group, "votes"));
+	arm->id = key && strncmp(key, "id:", 3) == 0 ? strtoll(key + 3, NULL, 10) : -1;
+	if (avro)
+		buf_adds(&text, avro);
+	else if (strcmp(text_of(arm->group, "format"), "parquet") == 0)
+		st = parquet_schema(s, arm->group, &text, err);
+	if (st != ST_OK || text.len == 0)
+		return st;
+	/* where it is none, the file is read without it */
+	(void)!schema_parse(text.data, text.len, &arm->schema, NULL);
+	return ST_OK;
+}
+
+static bool is_newer(const struct arm *a, const struct arm *b)
+{
+	if (a->reads != b->reads)
+		return a->reads > b->reads;
+	if (a->id != b->id)
+		return a->id > b->id;
+	return a->votes > b->votes;
+}
+
+/* NULL: none has a schema. */
+static const struct arm *find_newest(struct arm *arms, size_t n)
+{
+	const struct arm *newest = NULL;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!arms[i].schema)
+			continue;
+		for (size_t j = 0; j < n; j++)
+			arms[i].reads += i != j && arms[j].schema &&
+					 schema_can_read(arms[i].schema, arms[j].schema, NULL);
+		if (!newest || is_newer(&arms[i], newest))
+			newest = &arms[i];
+	}
+	return newest;
+}
+
+static bool has_field(const struct schema_node *record, const char *name)
+{
+	for (size_t i = 0; i < record->n_fields; i++)
+		if (strcasecmp(record->fields[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+/* " RENAME (old AS new, ..)": fields that the newest schema knows by an alias. */
+static void add_renames(struct buf *out, const struct arm *arm, const struct arm *newest)
+{
+	const struct schema_node *to, *from;
+	bool any = false;
+
+	if (!newest || arm == newest || !arm->schema)
+		return;
+	to = schema_root(newest->schema);
+	from = schema_root(arm->schema);
+	if (to->type != SCHEMA_RECORD || from->type != SCHEMA_RECORD)
+		return;
+	for (size_t i = 0; i < to->n_fields; i++) {
+		const struct schema_field *f = &to->fields[i];
+
+		for (size_t j = 0; j < f->n_aliases && !has_field(from, f->name); j++) {
+			if (!has_field(from, f->aliases[j]))
+				continue;
+			buf_adds(out, any ? "," : " RENAME (");
+			sql_add_identifier(out, f->aliases[j]);
+			buf_adds(out, " AS ");
+			sql_add_identifier(out, f->name);
+			any = true;
+			break;
+		}
+	}
+	if (any)
+		buf_addc(out, ')');
+}
+
+/* ---- all ---- */
+
+/* No rows, but columns: those of the newest schema, in its order. */
+static enum status add_order(struct buf *out, const struct arm *newest, struct err *err)
+{
+	const json_t *files = json_object_get(newest->group, "files");
+	json_t *one = json_pack("[O]", json_array_get(files, 0));
+	enum status st;
+
+	buf_adds(out, "SELECT * FROM ");
+	st = add_source(out, newest->group, one, err);
+	buf_adds(out, " WHERE false UNION ALL BY NAME ");
+	json_decref(one);
+	return st;
+}
+
+enum status sql_union_add(struct sql_session *s, const json_t *groups, struct buf *out,
+			  struct err *err)
+{
+	size_t n = json_array_size(groups);
+	struct arm *arms = xcalloc(n + 1, sizeof(*arms));
+	const struct arm *newest = NULL;
+	enum status st = ST_OK;
+
+	for (size_t i = 0; i < n; i++) {
+		arms[i].group = json_array_get(groups, i);
+		if (st == ST_OK && n > 1)
+			st = read_schema(s, &arms[i], err);
+	}
+	if (st == ST_OK)
+		newest = find_newest(arms, n);
+	if (newest && newest != arms)
+		st = add_order(out, newest, err);
+	for (size_t i = 0; st == ST_OK && i < n; i++) {
+		buf_addf(out, "%sSELECT *", i ? " UNION ALL BY NAME " : "");
+		add_renames(out, &arms[i], newest);
+		buf_adds(out, " FROM ");
+		st = add_source(out, arms[i].group, json_object_get(arms[i].group, "files"), err);
+	}
+	arms_free(arms, n);
+	return st;
+}

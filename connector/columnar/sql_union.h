@@ -1,0 +1,17 @@
+/* The groups of a table (sql_table.h) as one SELECT: UNION ALL BY NAME. Private to
+ * connector/columnar.
+ *
+ * The newest schema is the one that can read the most of the others; of those the one
+ * with the greatest id in the registry, then the one that most partitions ended with.
+ * Its columns come first, and a column that another schema has under one of its aliases
+ * bears its name. */
+#ifndef TIDEMARK_COLUMNAR_SQL_UNION_H
+#define TIDEMARK_COLUMNAR_SQL_UNION_H
+
+#include "connector/columnar/sql_session.h"
+
+/* Appends it. Reads the Avro schemas that Parquet files hold by s. */
+MUST_CHECK enum status sql_union_add(struct sql_session *s, const json_t *groups, struct buf *out,
+				     struct err *err);
+
+#endif
