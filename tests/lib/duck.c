@@ -6,27 +6,37 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "connector/columnar/duckdb_api.h"
 #include "tests/lib/must.h"
 
-/* Runs the statements in a database of their own; cell NULL: whatever they answer. */
+static duckdb_database db;
+static duckdb_connection con;
+
+static void open_once(const struct duckdb_api *duck)
+{
+	if (con)
+		return;
+	assert_int_equal(duck->open_ext(NULL, &db, NULL, NULL), DuckDBSuccess);
+	assert_int_equal(duck->connect(db, &con), DuckDBSuccess);
+}
+
+/* Runs the statements; cell NULL: whatever they answer. */
 __attribute__((format(printf, 2, 0))) static void run(struct buf *cell, const char *fmt,
 						      va_list args)
 {
 	AUTO(freep) char *sql = NULL;
 	const struct duckdb_api *duck;
-	duckdb_database db;
-	duckdb_connection con;
 	duckdb_result result;
 	duckdb_data_chunk chunk = NULL;
 
 	assert_true(vasprintf(&sql, fmt, args) >= 0);
 	MUST(duckdb_api_load(&duck, &err));
-	assert_int_equal(duck->open_ext(NULL, &db, NULL, NULL), DuckDBSuccess);
-	assert_int_equal(duck->connect(db, &con), DuckDBSuccess);
+	open_once(duck);
 	if (duck->query(con, sql, &result) != DuckDBSuccess)
 		fail_msg("%s: %s", sql, duck->result_error(&result));
 	if (cell) {
@@ -44,8 +54,6 @@ __attribute__((format(printf, 2, 0))) static void run(struct buf *cell, const ch
 		duck->destroy_data_chunk(&chunk);
 	}
 	duck->destroy_result(&result);
-	duck->disconnect(&con);
-	duck->close(&db);
 }
 
 void duck_ask(struct buf *out, const char *fmt, ...)
@@ -64,4 +72,24 @@ void duck_run(const char *fmt, ...)
 	va_start(args, fmt);
 	run(NULL, fmt, args);
 	va_end(args);
+}
+
+void duck_lines(const struct buf *parquet, struct buf *lines_out, struct buf *columns_out)
+{
+	char path[] = "/tmp/tidemark-duck.XXXXXX";
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, parquet->data, parquet->len), parquet->len);
+	close(fd);
+	duck_ask(columns_out,
+		 "SELECT string_agg(column_name, ',') FROM (DESCRIBE FROM read_parquet('%s'))",
+		 path);
+	duck_ask(lines_out,
+		 "SELECT string_agg(%s || chr(10), '' ORDER BY file_row_number) FROM "
+		 "read_parquet('%s', file_row_number=true) t",
+		 strcmp(buf_str(columns_out), "value") == 0 ? "coalesce(value::VARCHAR, 'null')"
+							    : "to_json(t)::VARCHAR",
+		 path);
+	unlink(path);
 }

@@ -26,6 +26,7 @@ struct fake_kafka_options {
 	uint64_t seed;
 	int n_topics; /* named "t0", "t1", ... */
 	bool json; /* values are JSON, else lines of bytes */
+	bool parquet; /* json: the files are Parquet */
 	bool poison; /* some are not (json only) */
 	bool transactions; /* markers and aborted records */
 	bool compaction; /* gaps */

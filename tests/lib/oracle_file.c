@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
 
@@ -133,34 +132,15 @@ static bool open_avro(const struct buf *content, struct oracle_file *f)
 /* As lines of JSON, by DuckDB: a row's columns, or the text of its one column. */
 static bool open_parquet(const struct buf *content, struct oracle_file *f)
 {
-	char path[] = "/tmp/tidemark-oracle.XXXXXX";
-	int fd = mkstemp(path);
 	AUTO(buf_release) struct buf columns = BUF_INIT;
-	bool whole = fd >= 0 && write(fd, content->data, content->len) == (ssize_t)content->len;
 
-	if (whole) {
-		duck_ask(&columns,
-			 "SELECT string_agg(column_name, ',') FROM (DESCRIBE FROM "
-			 "read_parquet('%s'))",
-			 path);
-		f->form = strcmp(buf_str(&columns), "key,timestamp,headers,partition,offset") == 0
-				  ? FORM_TOMBSTONE_LINES
-				  : FORM_LINES;
-		duck_ask(&f->rows,
-			 "SELECT string_agg(%s || chr(10), '' ORDER BY file_row_number) FROM "
-			 "read_parquet('%s', file_row_number=true) t",
-			 strcmp(buf_str(&columns), "value") == 0
-				 ? "coalesce(value::VARCHAR, 'null')"
-				 : "to_json(t)::VARCHAR",
-			 path);
-	}
-	if (fd >= 0) {
-		close(fd);
-		unlink(path);
-	}
+	duck_lines(content, &f->rows, &columns);
+	f->form = strcmp(buf_str(&columns), "key,timestamp,headers,partition,offset") == 0
+			  ? FORM_TOMBSTONE_LINES
+			  : FORM_LINES;
 	for (size_t i = 0; i < f->rows.len; i++)
 		f->n_rows += f->rows.data[i] == '\n';
-	return whole && f->rows.len > 0;
+	return f->rows.len > 0;
 }
 
 bool oracle_file_open(const char *path, const struct buf *content, struct oracle_file *out,

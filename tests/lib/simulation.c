@@ -124,7 +124,7 @@ static void make_config(struct sim *s)
 	props_set(&p, "bootstrap.servers", "fake:9092");
 	props_set(&p, "worker.id", "w");
 	props_set(&p, "value.converter", k->json ? "json" : "bytes");
-	props_set(&p, "format", k->json ? "json" : "bytes");
+	props_set(&p, "format", k->parquet ? "parquet" : k->json ? "json" : "bytes");
 	if (k->poison)
 		props_set(&p, "errors.tolerance", "all");
 	props_set(&p, "on.topic.recreated", "earliest");
@@ -375,6 +375,7 @@ static void plan_world(struct sim_world *w, const struct sim_options *options)
 		.unreachable = rng_below(&r, 2),
 	};
 	w->kafka.poison = w->kafka.poison && w->kafka.json;
+	w->kafka.parquet = w->kafka.json && options->seed % SIM_PARQUET_EVERY == 0;
 	w->steps_left = options->steps ? options->steps : 200 + (int)rng_below(&r, 400);
 	virtual_clock_init(&w->clock, 1700000000000);
 }

@@ -15,6 +15,9 @@
 #define SIM_POINTS_MAX 48
 #define SIM_WHY_BYTES 600
 
+/* Seeds that this divides write Parquet, where their values are JSON. */
+#define SIM_PARQUET_EVERY 8
+
 struct sim_options {
 	uint64_t seed;
 	int steps; /* of the driver; 0: by the seed */

@@ -18,6 +18,7 @@
 
 #define SEEDS 300
 #define SWEEP_SEED 25
+#define PARQUET_SWEEP_SEED SIM_PARQUET_EVERY /* its values are JSON */
 #define SWEEP_STEPS 260
 /* Times that one point is died at, at most: the first, and others spread. */
 #define SWEEP_TIMES 5
@@ -95,22 +96,21 @@ static void holds_for_every_seed(void **state)
 	assert_true(sum.prefixes > 0);
 }
 
-static void survives_a_kill_at_every_point(void **state)
+/* Kills at all points of the run whose name begins so. Returns how many. */
+static unsigned sweep(uint64_t seed, const char *prefix, struct sim_result *whole)
 {
-	struct sim_options options = {
-		.seed = SWEEP_SEED, .steps = SWEEP_STEPS, .quiet_kills = true};
-	struct sim_result whole;
+	struct sim_options options = {.seed = seed, .steps = SWEEP_STEPS, .quiet_kills = true};
 	unsigned kills = 0;
 
-	(void)state;
-	simulate(&options, &whole);
-	if (!whole.ok)
-		fail_msg("without a kill: %s", whole.why);
-	for (unsigned i = 0; i < whole.n_points; i++) {
-		const struct sim_point *p = &whole.points[i];
+	simulate(&options, whole);
+	if (!whole->ok)
+		fail_msg("without a kill: %s", whole->why);
+	for (unsigned i = 0; i < whole->n_points; i++) {
+		const struct sim_point *p = &whole->points[i];
 		unsigned times = p->passed < SWEEP_TIMES ? p->passed : SWEEP_TIMES;
 
-		for (unsigned t = 0; t < times; t++) {
+		for (unsigned t = 0; t < times && strncmp(p->name, prefix, strlen(prefix)) == 0;
+		     t++) {
 			struct sim_result r;
 
 			options.kill_name = p->name;
@@ -122,10 +122,27 @@ static void survives_a_kill_at_every_point(void **state)
 			kills++;
 		}
 	}
-	printf("%u kills at %u points\n", kills, whole.n_points);
+	printf("%u kills at %u points\n", kills, whole->n_points);
+	return kills;
+}
+
+static void survives_a_kill_at_every_point(void **state)
+{
+	struct sim_result whole;
+
+	(void)state;
+	(void)sweep(SWEEP_SEED, "", &whole);
 	assert_true(whole.n_points > 15);
 	assert_true(whole.rollbacks > 0 && whole.publishes > 1);
 	assert_true(whole.cuts > 0 && whole.accepts > 0 && whole.prefixes > 0);
+}
+
+static void survives_kills_with_parquet_files_open(void **state)
+{
+	struct sim_result whole;
+
+	(void)state;
+	assert_true(sweep(PARQUET_SWEEP_SEED, "writer.", &whole) >= 3 * SWEEP_TIMES);
 }
 
 static void the_same_seed_is_the_same_run(void **state)
@@ -162,6 +179,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(the_same_seed_is_the_same_run),
 		cmocka_unit_test(holds_for_every_seed),
 		cmocka_unit_test(survives_a_kill_at_every_point),
+		cmocka_unit_test(survives_kills_with_parquet_files_open),
 	};
 
 	if (argc == 2)
