@@ -90,7 +90,8 @@ $(B)/%.o: %.c | $(B)/deps.stamp
 	$Q$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # It embeds them.
-$(B)/connector/writer/builtin_schemas.o: schemas/tombstone.avsc schemas/deadletter.avsc
+$(B)/connector/writer/builtin_schemas.o: schemas/tombstone.avsc schemas/deadletter.avsc \
+	schemas/kafka.avsc
 
 # Where it looks for the library.
 $(B)/connector/columnar/duckdb_api.o: CPPFLAGS += -DTIDEMARK_DUCKDB='"$(duckdb-dir)/lib/libduckdb.so"'

@@ -386,6 +386,8 @@ enum status copy_begin(const struct copy_plan *plan, struct copy **out, struct e
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_cond_init(&c->changed, NULL);
 	st = lake_upload_open(plan->settings->lake, &c->upload, err);
+	if (st == ST_OK && plan->settings->defer)
+		st = lake_upload_defer(c->upload, err);
 	if (st == ST_OK && c->duck->connect(plan->settings->engine->db, &c->con) != DuckDBSuccess)
 		st = err_set(err, ST_FAILED, "DuckDB gives no connection");
 	if (st == ST_OK && pipe2(fds, O_CLOEXEC) != 0)

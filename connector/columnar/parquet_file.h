@@ -34,6 +34,7 @@ struct parquet_settings {
 	/* A row group ends at either: bytes of its vectors, rows. 0: 8 MiB; 1,048,576. */
 	size_t group_bytes;
 	size_t group_rows;
+	bool defer; /* lake_upload_defer() for its uploads */
 };
 
 /* Can rows of the schema be columns? ST_FAILED says why not. json: columns_new(). */

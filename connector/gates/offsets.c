@@ -21,6 +21,7 @@ struct span {
 	uint32_t generation;
 	int32_t partition;
 	int64_t from, to;
+	bool wanted; /* by its path */
 };
 
 struct account {
@@ -48,13 +49,15 @@ static void account_release(struct account *a)
 
 /* ---- what the files hold ---- */
 
-static void add_span(struct account *a, const struct file_name *name, int64_t from, int64_t to)
+static void add_span(struct account *a, const struct file_name *name, bool wanted, int64_t from,
+		     int64_t to)
 {
 	struct span *last = a->n ? &a->spans[a->n - 1] : NULL;
 
 	a->rows += (uint64_t)(to - from) + 1;
 	if (last && last->to + 1 == from && last->partition == name->partition &&
-	    last->generation == name->generation && strcmp(last->topic, name->topic) == 0) {
+	    last->wanted == wanted && last->generation == name->generation &&
+	    strcmp(last->topic, name->topic) == 0) {
 		last->to = to;
 		return;
 	}
@@ -63,12 +66,14 @@ static void add_span(struct account *a, const struct file_name *name, int64_t fr
 					 .generation = name->generation,
 					 .partition = name->partition,
 					 .from = from,
-					 .to = to};
+					 .to = to,
+					 .wanted = wanted};
 }
 
 static enum status add_file(struct account *a, const struct gate_file *file, struct err *err)
 {
 	const char *text = lake_meta_get(&file->entry.meta, "tidemark.offsets");
+	const bool wanted = gate_wants(a->run->gate, file->entry.path);
 	int64_t from, to, last = -1;
 	struct file_name name;
 
@@ -78,7 +83,7 @@ static enum status add_file(struct account *a, const struct gate_file *file, str
 		if (from <= last)
 			return err_set(err, ST_HELD, "the offsets of %s do not ascend",
 				       file->entry.path);
-		add_span(a, &name, from, to);
+		add_span(a, &name, wanted, from, to);
 		last = to;
 	}
 	return *text ? err_set(err, ST_HELD, "the offsets of %s cannot be read", file->entry.path)
@@ -291,13 +296,20 @@ static enum status check_partition(struct account *a, const struct partition *p,
 	return st == ST_OK ? missing(a, p, at, to, err) : st;
 }
 
-/* Does the gate look at this partition? By a path that a file of it would have. */
-static bool wanted(const struct gate_run *run, const struct partition *p)
+/* Does the gate look at this partition? By a path that a file of it would have under
+ * the default partitioner, or has. */
+static bool wanted(const struct account *a, const struct partition *p)
 {
-	const struct roots *roots = run->subject->roots;
+	const struct gate_config *gate = a->run->gate;
+	const struct roots *roots = a->run->subject->roots;
 	AUTO(freep) char *end = xasprintf("/%s/", p->topic);
 
-	for (size_t i = 0; run->gate->paths.n && i < roots->n; i++) {
+	if (gate->paths.n == 0)
+		return true;
+	for (size_t i = 0; i < a->n; i++)
+		if (a->spans[i].wanted && of_partition(&a->spans[i], p))
+			return true;
+	for (size_t i = 0; i < roots->n; i++) {
 		const char *root = roots->items[i];
 		size_t len = strlen(root), n = strlen(end);
 		AUTO(freep)
@@ -305,9 +317,9 @@ static bool wanted(const struct gate_run *run, const struct partition *p)
 				       p->topic, p->partition);
 
 		if (len >= n && strcmp(root + len - n, end) == 0 && !is_dead_letter(root))
-			return gate_wants(run->gate, path);
+			return gate_wants(gate, path);
 	}
-	return run->gate->paths.n == 0;
+	return false;
 }
 
 static enum status check_all(struct account *a, struct err *err)
@@ -321,7 +333,7 @@ static enum status check_all(struct account *a, struct err *err)
 					    topic ? topic->generation : 0};
 
 		st = gate_time(a->run, err);
-		if (st == ST_OK && wanted(a->run, &p))
+		if (st == ST_OK && wanted(a, &p))
 			st = check_partition(a, &p, item->value, err);
 	}
 	return st;

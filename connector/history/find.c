@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "connector/writer/file_name.h"
+
 void found_release(struct found *f)
 {
 	free(f->path);
@@ -30,9 +32,18 @@ bool offset_runs_find(const char *runs, int64_t offset, uint64_t *row_out)
 	return false;
 }
 
+/* Can the file hold the record, as far as its name says? */
+static bool may_hold(const char *path, const struct position *p)
+{
+	struct file_name name;
+
+	return file_name_parse(path, &name) && name.partition == p->partition &&
+	       name.first_offset <= p->offset && strcmp(name.topic, p->topic) == 0;
+}
+
 /* Looks through the files that the checkpoint added under prefix. */
 static enum status look_under(const struct line *line, const struct checkpoint *cp,
-			      const char *prefix, int64_t offset, struct found *found,
+			      const char *prefix, const struct position *p, struct found *found,
 			      struct err *err)
 {
 	AUTO(lake_diff_closep) struct lake_diff *diff = NULL;
@@ -43,11 +54,11 @@ static enum status look_under(const struct line *line, const struct checkpoint *
 		AUTO(lake_entry_release) struct lake_entry entry = {0};
 		AUTO(freep) char *path = change.path;
 
-		if (change.change == LAKE_REMOVED)
+		if (change.change == LAKE_REMOVED || !may_hold(path, p))
 			continue;
 		st = lake_stat(line->lake, &cp->id, path, &entry, err);
 		if (st == ST_OK && offset_runs_find(lake_meta_get(&entry.meta, "tidemark.offsets"),
-						    offset, &found->row)) {
+						    p->offset, &found->row)) {
 			found->path = MOVE(path);
 			return ST_OK;
 		}
@@ -58,15 +69,17 @@ static enum status look_under(const struct line *line, const struct checkpoint *
 static enum status find_file(const struct line *line, const struct checkpoint *cp,
 			     const struct position *p, struct found *found, struct err *err)
 {
-	AUTO(freep)
-	char *data = xasprintf("%s/%s/partition=%d/", line->path_prefix, p->topic, p->partition);
+	AUTO(freep) char *root = xasprintf("%s/%s/", line->path_prefix, p->topic);
+	AUTO(freep) char *own = xasprintf("%spartition=%d/", root, p->partition);
 	AUTO(freep)
 	char *dead = xasprintf("_deadletters/%s/%s/%s+%d+", line->connector, p->topic, p->topic,
 			       p->partition);
-	enum status st = look_under(line, cp, data, p->offset, found, err);
+	enum status st = look_under(line, cp, own, p, found, err);
 
+	if (st == ST_OK && !found->path) /* the folders of another partitioner */
+		st = look_under(line, cp, root, p, found, err);
 	if (st == ST_OK && !found->path)
-		st = look_under(line, cp, dead, p->offset, found, err);
+		st = look_under(line, cp, dead, p, found, err);
 	return st;
 }
 

@@ -20,6 +20,7 @@ struct plan {
 struct avro_fields {
 	const struct schema *schema;
 	struct plan *plan;
+	size_t n;
 };
 
 static void plan_free(struct plan *p)
@@ -107,6 +108,7 @@ struct avro_fields *avro_fields_new(const struct schema *schema, const char *con
 	struct avro_fields *f = xcalloc(1, sizeof(*f));
 
 	f->schema = schema;
+	f->n = n;
 	f->plan = xcalloc(1, sizeof(*f->plan));
 	for (size_t i = 0; i < n; i++)
 		lack[i] = plan_add(f->plan, schema_root(schema), fields[i], i);
@@ -129,6 +131,7 @@ struct reading {
 	const char *why; /* static; NULL: nothing is wrong */
 	unsigned depth;
 	uint64_t empty; /* items without a byte so far */
+	size_t wanted; /* fields that are not found yet; 0: nothing more is read */
 };
 
 static void read_value(struct reading *r, const struct schema_node *n, const struct plan *p);
@@ -242,6 +245,14 @@ static bool take_items(struct reading *r, const struct schema_node *n)
 	}
 }
 
+static void found(struct reading *r, size_t slot, const struct value *v)
+{
+	/* A null may stand for several branches, each of which leads here. */
+	if (r->wanted < SIZE_MAX && r->values[slot].kind == VALUE_ABSENT)
+		r->wanted--;
+	r->values[slot] = *v;
+}
+
 static void read_union(struct reading *r, const struct schema_node *n, const struct plan *p)
 {
 	const struct plan *below;
@@ -261,7 +272,7 @@ static void read_union(struct reading *r, const struct schema_node *n, const str
 	for (size_t k = 0; p && p->below && k < p->n_below; k++) {
 		below = p->below[k];
 		for (size_t s = 0; below && s < below->n_slots; s++)
-			r->values[below->slots[s]] = (struct value){.kind = VALUE_NULL};
+			found(r, below->slots[s], &(struct value){.kind = VALUE_NULL});
 	}
 }
 
@@ -321,7 +332,7 @@ static void read_value(struct reading *r, const struct schema_node *n, const str
 	if (n->type == SCHEMA_UNION)
 		read_union(r, n, p);
 	else if (n->type == SCHEMA_RECORD)
-		for (size_t i = 0; i < n->n_fields; i++)
+		for (size_t i = 0; i < n->n_fields && r->wanted; i++)
 			read_value(r, n->fields[i].type, p && p->below ? p->below[i] : NULL);
 	else if (!read_plain(r, n, &v))
 		bad(r, "it ends too early");
@@ -333,12 +344,20 @@ static void read_value(struct reading *r, const struct schema_node *n, const str
 		v.len = (size_t)((const char *)r->in->p - from);
 	}
 	for (size_t s = 0; p && s < p->n_slots; s++)
-		r->values[p->slots[s]] = v;
+		found(r, p->slots[s], &v);
 }
 
 const char *avro_fields_read(const struct avro_fields *f, struct bytes *in, struct value *values)
 {
-	struct reading r = {.in = in, .values = values};
+	struct reading r = {.in = in, .values = values, .wanted = SIZE_MAX};
+
+	read_value(&r, schema_root(f->schema), f->plan);
+	return r.why;
+}
+
+const char *avro_fields_peek(const struct avro_fields *f, struct bytes *in, struct value *values)
+{
+	struct reading r = {.in = in, .values = values, .wanted = f->n};
 
 	read_value(&r, schema_root(f->schema), f->plan);
 	return r.why;

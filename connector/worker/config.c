@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include "connector/kafka/consumer.h"
+#include "connector/worker/config_partitioner.h"
+#include "connector/writer/record_metadata.h"
 #include "core/base/file.h"
 
 #define SCHEMA_MAX_BYTES (1 << 20)
@@ -243,30 +245,44 @@ static enum status values(struct config *c, struct err *err)
 		    : strcmp(format, "parquet") == 0 ? FORMAT_PARQUET
 						     : FORMAT_AVRO;
 	c->codec = codec(c);
+	c->record_metadata = prop_flag(&connector_table, &c->props, "record.metadata");
 	if (c->converter == CONVERTER_AVRO &&
 	    (c->format == FORMAT_AVRO || c->format == FORMAT_PARQUET))
 		return ST_OK; /* the registry knows the schemas */
 	return writer_settings_check(&(struct writer_settings){.converter = c->converter,
 							       .format = c->format,
 							       .codec = c->codec,
-							       .schema_json = c->schema_text},
+							       .schema_json = c->schema_text,
+							       .partitioner = c->partitioner,
+							       .metadata = c->record_metadata},
 				     err);
+}
+
+/* The schema that all files have, as far as it is known; NULL: it is not. */
+static char *files_schema(const struct config *c, const char *format)
+{
+	char *text;
+
+	/* with a registry each record says which schema it has */
+	if (!c->schema_text || strcmp(format, "json") == 0 || c->converter == CONVERTER_AVRO)
+		return NULL;
+	if (c->record_metadata)
+		return record_metadata_text(c->schema_text, &text, NULL) == ST_OK ? text : NULL;
+	return xstrdup(c->schema_text);
 }
 
 static enum status gates(struct config *c, struct err *err)
 {
 	const char *converter = props_get(&c->props, "value.converter");
 	const char *format = prop_text(&connector_table, &c->props, "format");
+	AUTO(freep) char *schema = files_schema(c, format);
 	const struct gate_surroundings around = {
 		.connector = c->name,
 		.path_prefix = c->path_prefix,
 		.fields = strcmp(format, "bytes") != 0 && strcmp(converter, "bytes") != 0 &&
 			  strcmp(converter, "string") != 0,
 		.schemas = strcmp(format, "avro") == 0 || strcmp(format, "parquet") == 0,
-		/* with a registry each record says which schema it has */
-		.schema = strcmp(format, "json") != 0 && c->converter != CONVERTER_AVRO
-				  ? c->schema_text
-				  : NULL,
+		.schema = schema,
 	};
 
 	return gates_configure(&c->props, &around, &c->gates, &c->n_gates, err);
@@ -375,6 +391,8 @@ static enum status load(struct config *c, bool saved, struct err *err)
 	enum status st = prop_table_check(&connector_table, &c->props, &warnings, err);
 	const char *class;
 
+	if (st == ST_OK && !saved)
+		st = config_partitioner(&c->props, &warnings, &c->partitioner, err);
 	if (st != ST_OK)
 		return st;
 	c->warnings = buf_detach(&warnings);
@@ -501,6 +519,7 @@ void config_release(struct config *c)
 	free(c->schema_text);
 	free(c->registry_user);
 	free(c->registry_password);
+	partitioner_free(c->partitioner);
 	cron_free(c->checkpoint_cron);
 	cron_free(c->publish_cron);
 	*c = (struct config){0};

@@ -38,6 +38,8 @@ struct config {
 	enum value_converter converter;
 	enum file_format format;
 	enum file_codec codec;
+	struct partitioner *partitioner; /* NULL: the default one */
+	bool record_metadata;
 	int64_t row_group_bytes, row_group_rows; /* Parquet; bytes 0: by memory.max.bytes */
 	char *schema_text; /* of value.converter.schema.file; NULL */
 	const char *registry_urls;

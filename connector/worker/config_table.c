@@ -117,6 +117,11 @@ static const struct prop_def defs[] = {
 	 .def = "none",
 	 .choices = "none|gzip|zstandard",
 	 .doc = "of JSON lines"},
+	{.name = "record.metadata",
+	 .type = PROP_BOOL,
+	 .def = "false",
+	 .doc = "each row has a field `_kafka` more: topic, partition, offset, timestamp, key and "
+		"headers ([format.md](format.md#record-metadata))"},
 	{.name = "lake.url", .def = "./lake", .doc = "a folder, or `file:` and a folder"},
 	{.name = "lake.branch", .doc = "the ingest branch; unset: `ingest-<name>`"},
 	{.name = "lake.target", .def = "main", .doc = "the branch that is published to"},
@@ -140,9 +145,42 @@ static const struct prop_def defs[] = {
 	{.name = "partitioner",
 	 .type = PROP_CHOICE,
 	 .def = "default",
-	 .choices = "default=io.confluent.connect.storage.partitioner.DefaultPartitioner",
-	 .doc = "`default`: a folder for each Kafka partition"},
+	 .choices = "default=io.confluent.connect.storage.partitioner.DefaultPartitioner|"
+		    "field=io.confluent.connect.storage.partitioner.FieldPartitioner|"
+		    "time=io.confluent.connect.storage.partitioner.TimeBasedPartitioner|"
+		    "daily=io.confluent.connect.storage.partitioner.DailyPartitioner|"
+		    "hourly=io.confluent.connect.storage.partitioner.HourlyPartitioner",
+	 .doc = "the folders below the topic's: `default`, one for each Kafka partition; `field`, "
+		"by `partition.field.name`; `time`, by `path.format`; `daily` and `hourly`, "
+		"`time` with `'year'=yyyy/'month'=MM/'day'=dd` and `/'hour'=HH` ([partitioners.md]"
+		"(partitioners.md))"},
 	{.name = "partitioner.class", .alias_of = "partitioner"},
+	{.name = "partition.field.name",
+	 .type = PROP_LIST,
+	 .doc = "of `partitioner=field`: the fields, in the order of the folders, with dots into "
+		"records"},
+	{.name = "path.format",
+	 .doc = "of `partitioner=time`: a Java date-time pattern, as `'year'=yyyy/'day'=DDD`"},
+	{.name = "partition.duration.ms",
+	 .type = PROP_MS,
+	 .min = 1,
+	 .max = MS_MAX,
+	 .doc = "of `partitioner=time`: times are rounded down to this, in local time, before they "
+		"name a folder"},
+	{.name = "timestamp.extractor",
+	 .type = PROP_CHOICE,
+	 .def = "Record",
+	 .choices = "Record|RecordField|Wallclock",
+	 .doc = "of `partitioner=time`: the record's timestamp, or `timestamp.field` of its value. "
+		"`Wallclock` is refused: what is read again would go elsewhere"},
+	{.name = "timestamp.field",
+	 .def = "timestamp",
+	 .doc = "a timestamp or date, milliseconds since the epoch, or text in RFC 3339; with dots "
+		"into records"},
+	{.name = "timezone",
+	 .def = "UTC",
+	 .doc = "of `partitioner=time`: the time zone of the folders, as `Europe/Berlin`"},
+	{.name = "locale", .ignored = true, .doc = "path.format names no months or days"},
 	{.name = "checkpoint.interval.ms",
 	 .type = PROP_MS,
 	 .def = "30000",

@@ -13,6 +13,8 @@
 #define GROUP_MAX_BYTES (8 * MIB)
 #define GROUP_MIN_BYTES MIB
 #define REST_MIN_BYTES (16 * MIB)
+/* Each may take a file descriptor, and with Parquet two threads. */
+#define WRITER_FILES_MAX 128
 
 /* What is left for queues and writers; something, however little is granted. */
 static int64_t rest_of(int64_t total, int64_t library)
@@ -28,10 +30,10 @@ static int64_t queues_of(int64_t rest, int64_t library)
 	return library ? rest / 4 : rest / 2;
 }
 
-size_t memory_row_group(int64_t total, int64_t library, size_t partitions)
+size_t memory_row_group(int64_t total, int64_t library, size_t files)
 {
 	int64_t rest = rest_of(total, library);
-	int64_t share = (rest - queues_of(rest, library)) / (int64_t)(partitions ? partitions : 1);
+	int64_t share = (rest - queues_of(rest, library)) / (int64_t)(files ? files : 1);
 	int64_t group = (share - PARQUET_FILE_BYTES) / PARQUET_GROUP_COPIES;
 
 	return (size_t)(group > GROUP_MAX_BYTES   ? GROUP_MAX_BYTES
@@ -56,6 +58,7 @@ struct memory_plan memory_plan_make(int64_t total, int64_t library, size_t parti
 				    size_t writer_bytes)
 {
 	struct memory_plan plan = {.total = total};
+	const size_t share = (partitions + (size_t)tasks - 1) / (size_t)tasks;
 	int64_t rest = rest_of(total, library);
 	int64_t kbytes;
 
@@ -67,6 +70,11 @@ struct memory_plan memory_plan_make(int64_t total, int64_t library, size_t parti
 			    : kbytes < QUEUE_MIN_KBYTES ? QUEUE_MIN_KBYTES
 							: (int32_t)kbytes;
 	plan.files_per_task = files_of_task(&plan, library, partitions, tasks, writer_bytes);
+	plan.files_per_writer = plan.files_per_task / (share ? share : 1);
+	if (plan.files_per_writer > WRITER_FILES_MAX)
+		plan.files_per_writer = WRITER_FILES_MAX;
+	if (plan.files_per_writer < 1)
+		plan.files_per_writer = 1;
 	plan.needed = plan.base + plan.queues +
 		      (int64_t)(plan.files_per_task * (size_t)tasks * writer_bytes);
 	return plan;

@@ -13,14 +13,20 @@ struct memory_plan {
 	int32_t queue_kbytes; /* of one partition's queue */
 	size_t files_per_task; /* open files of one task, past which it checkpoints */
 	int64_t needed; /* with all of them open; may be over total */
+	/* Open files of one partition's writer, past which it finishes the oldest: so that
+	 * those of a task's partitions stay within the task's. */
+	size_t files_per_writer;
 };
 
 /* library: bytes that a library takes before anything is written, 0 or
  * PARQUET_LIBRARY_BYTES. */
 
-/* Bytes of a Parquet row group, so that each partition can have a file open: at most
- * 8 MiB, at least 1 MiB. */
-size_t memory_row_group(int64_t total, int64_t library, size_t partitions);
+/* Files that a partition should have room for where records choose their folders. */
+#define MEMORY_FOLDERS 4
+
+/* Bytes of a Parquet row group, so that so many files can be open: at most 8 MiB, at
+ * least 1 MiB. */
+size_t memory_row_group(int64_t total, int64_t library, size_t files);
 
 /* writer_bytes: what one open file holds at most. */
 struct memory_plan memory_plan_make(int64_t total, int64_t library, size_t partitions, int tasks,

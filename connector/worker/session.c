@@ -336,9 +336,11 @@ static void plan(struct session *s)
 		s->n_tasks = 1;
 	if (c->format == FORMAT_PARQUET && !s->shared.writer.group_bytes)
 		s->shared.writer.group_bytes =
-			memory_row_group(c->memory_max_bytes, library, partitions);
+			memory_row_group(c->memory_max_bytes, library,
+					 partitions * (c->partitioner ? MEMORY_FOLDERS : 1));
 	s->memory = memory_plan_make(c->memory_max_bytes, library, partitions, s->n_tasks,
 				     partition_writer_memory(&s->shared.writer));
+	s->shared.writer.open_files = s->memory.files_per_writer;
 }
 
 static enum status open_consumer(struct session *s, int tasks, int32_t queue_kbytes,
@@ -393,6 +395,8 @@ static void fill_shared(struct session *s)
 		.codec = c->codec,
 		.schema_json = c->schema_text,
 		.path_prefix = c->path_prefix,
+		.partitioner = c->partitioner,
+		.metadata = c->record_metadata,
 		.group_bytes = (size_t)c->row_group_bytes,
 		.group_rows = (size_t)c->row_group_rows,
 	};
@@ -417,7 +421,12 @@ static void log_plan(const struct session *s)
 	log_info("memory", LOG_I("max_bytes", m->total), LOG_I("base", m->base),
 		 LOG_I("fetch_queues", m->queues), LOG_I("open_files", m->writers),
 		 LOG_I("queue_kbytes", m->queue_kbytes), LOG_I("files_per_task", m->files_per_task),
-		 LOG_I("tasks", s->n_tasks));
+		 LOG_I("files_per_writer", m->files_per_writer), LOG_I("tasks", s->n_tasks));
+	if (s->config->partitioner && m->files_per_writer < 2)
+		log_warn("memory.max.bytes holds one open file for each partition, so folders "
+			 "that take turns make small files: raise it",
+			 LOG_I("max_bytes", m->total),
+			 LOG_I("files_per_writer", m->files_per_writer));
 	if (m->needed > m->total + m->total / 16 && s->config->format == FORMAT_PARQUET)
 		log_warn("memory.max.bytes does not hold a Parquet file for each partition: raise "
 			 "it",

@@ -16,24 +16,31 @@ void avro_row_bytes(struct buf *b, const void *data, size_t len)
 		buf_add(b, data, len);
 }
 
-void avro_row_text(struct buf *b, const char *s)
+void text_mend(const char *s, struct buf *out)
 {
 	const unsigned char *p = (const unsigned char *)s, *end = p + strlen(s);
-	AUTO(buf_release) struct buf mended = BUF_INIT;
 
-	if (utf8_check(p, (size_t)(end - p))) {
-		avro_row_bytes(b, s, (size_t)(end - p));
-		return;
-	}
 	while (p < end) {
 		size_t n = utf8_sequence(p, end);
 
 		if (n)
-			buf_add(&mended, p, n);
+			buf_add(out, p, n);
 		else
-			buf_adds(&mended, "\xef\xbf\xbd");
+			buf_adds(out, "\xef\xbf\xbd");
 		p += n ? n : 1;
 	}
+}
+
+void avro_row_text(struct buf *b, const char *s)
+{
+	AUTO(buf_release) struct buf mended = BUF_INIT;
+	size_t len = strlen(s);
+
+	if (utf8_check((const unsigned char *)s, len)) {
+		avro_row_bytes(b, s, len);
+		return;
+	}
+	text_mend(s, &mended);
 	avro_row_bytes(b, mended.data, mended.len);
 }
 

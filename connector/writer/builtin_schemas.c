@@ -15,6 +15,7 @@
 
 EMBED(schema_text_tombstone, "schemas/tombstone.avsc");
 EMBED(schema_text_deadletter, "schemas/deadletter.avsc");
+EMBED(schema_text_kafka, "schemas/kafka.avsc");
 
 static const struct compiled_schema *compiled[BUILTIN_SCHEMAS];
 
@@ -23,6 +24,7 @@ static void compile_all(void)
 	const char *const texts[BUILTIN_SCHEMAS] = {
 		[BUILTIN_TOMBSTONE] = schema_text_tombstone,
 		[BUILTIN_DEADLETTER] = schema_text_deadletter,
+		[BUILTIN_KAFKA] = schema_text_kafka,
 		[BUILTIN_STRING] = "[\"null\",\"string\"]",
 		[BUILTIN_BYTES] = "[\"null\",\"bytes\"]",
 	};

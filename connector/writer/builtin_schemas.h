@@ -1,5 +1,6 @@
 /* The schemas that the program writes with on its own account. The texts of
- * the first two are schemas/tombstone.avsc and schemas/deadletter.avsc. */
+ * the first three are schemas/tombstone.avsc, schemas/deadletter.avsc and
+ * schemas/kafka.avsc. */
 #ifndef TIDEMARK_WRITER_BUILTIN_SCHEMAS_H
 #define TIDEMARK_WRITER_BUILTIN_SCHEMAS_H
 
@@ -8,6 +9,7 @@
 enum builtin_schema {
 	BUILTIN_TOMBSTONE,
 	BUILTIN_DEADLETTER,
+	BUILTIN_KAFKA, /* record.metadata */
 	BUILTIN_STRING, /* ["null", "string"] */
 	BUILTIN_BYTES, /* ["null", "bytes"] */
 	BUILTIN_SCHEMAS,

@@ -22,6 +22,7 @@ struct container {
 	size_t raw_len;
 	size_t raw_cap;
 	uint64_t rows; /* of the open block */
+	bool defer;
 	struct lake_upload *upload; /* NULL until the first block ends */
 	unsigned char sync[SYNC_BYTES];
 	size_t size_width; /* of the last block's size as a varint: a guess */
@@ -38,6 +39,11 @@ struct container *container_new(struct lake *lake, const char *schema_json, enum
 	c->block_bytes = block_bytes ? block_bytes : CONTAINER_BLOCK_BYTES;
 	c->size_width = 3;
 	return c;
+}
+
+void container_defer(struct container *c)
+{
+	c->defer = true;
 }
 
 void container_free(struct container *c)
@@ -111,6 +117,8 @@ static enum status open_file(struct container *c, struct err *err)
 	buf_addc(&head, 0);
 	buf_add(&head, c->sync, SYNC_BYTES);
 	st = lake_upload_open(c->lake, &c->upload, err);
+	if (st == ST_OK && c->defer)
+		st = lake_upload_defer(c->upload, err);
 	if (st != ST_OK)
 		return st;
 	KILL_POINT("writer.file.opened");

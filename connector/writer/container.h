@@ -26,6 +26,8 @@ struct container *container_new(struct lake *lake, const char *schema_json, enum
 				size_t block_bytes);
 void container_free(struct container *c);
 AUTO_DESTRUCTOR(struct container, container_free)
+/* Before the first row: lake_upload_defer() for its uploads. */
+void container_defer(struct container *c);
 /* Before the first row of each file. */
 void container_begin(struct container *c, const char *path);
 /* Where the next row may be put together: len bytes, and CONTAINER_SLACK that

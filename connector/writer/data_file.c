@@ -76,7 +76,16 @@ void data_file_free(struct data_file *f)
 	line_file_free(f->lines);
 	offset_runs_release(&f->runs);
 	free(f->path);
+	free(f->below);
 	free(f);
+}
+
+void data_file_defer(struct data_file *f)
+{
+	if (f->container)
+		container_defer(f->container);
+	else if (f->lines)
+		line_file_defer(f->lines);
 }
 
 char *data_file_path(const struct data_file *f, int64_t first_offset)
@@ -86,8 +95,9 @@ char *data_file_path(const struct data_file *f, int64_t first_offset)
 
 	if (p->generation)
 		snprintf(generation, sizeof(generation), "+g%u", p->generation);
-	return xasprintf("%s/%s+%d+%010" PRId64 "%s.%s", p->folder, p->topic, p->partition,
-			 first_offset, generation, f->extension);
+	return xasprintf("%s/%s%s%s+%d+%010" PRId64 "%s.%s", p->folder, f->below ? f->below : "",
+			 f->below ? "/" : "", p->topic, p->partition, first_offset, generation,
+			 f->extension);
 }
 
 void data_file_begin(struct data_file *f, int64_t offset)

@@ -12,7 +12,9 @@
 
 /* Where the files of a partition go. Borrowed by its files. */
 struct file_place {
-	char *folder; /* "topics/orders/partition=0", no slash behind */
+	/* "topics/orders/partition=0", no slash behind; where records choose their folders,
+	 * the one that those lie in */
+	char *folder;
 	char *topic;
 	int32_t partition;
 	uint32_t generation;
@@ -29,6 +31,8 @@ struct data_file {
 	const char *extension; /* static: "avro", "jsonl.gz" */
 	const char *content_type; /* static */
 	int64_t key; /* the caller's: what it finds the file by */
+	char *below; /* its folder below the place's; NULL: there */
+	size_t below_len;
 	char *path; /* set with the first row */
 	struct offset_runs runs;
 	int64_t first_offset;
@@ -48,6 +52,10 @@ MUST_CHECK enum status data_file_parquet(const struct parquet_settings *settings
 struct data_file *data_file_lines(struct lake *lake, const struct file_place *place, bool json,
 				  enum file_codec codec);
 void data_file_free(struct data_file *f);
+
+/* Before the first row: the file's data become durable with the checkpoint, together
+ * with all others of which that was said. Of Parquet its settings say it. */
+void data_file_defer(struct data_file *f);
 
 /* The path of a file that begins at first_offset; the caller frees it. */
 char *data_file_path(const struct data_file *f, int64_t first_offset);

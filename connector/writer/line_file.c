@@ -24,6 +24,7 @@ struct line_file {
 	z_stream gzip;
 	bool gzip_open;
 	ZSTD_CCtx *zstd;
+	bool defer;
 	struct lake_upload *upload; /* NULL until the first line */
 };
 
@@ -36,6 +37,11 @@ struct line_file *line_file_new(struct lake *lake, enum file_codec codec)
 	if (codec != CODEC_NULL)
 		f->raw = xmalloc(RAW_BYTES);
 	return f;
+}
+
+void line_file_defer(struct line_file *f)
+{
+	f->defer = true;
 }
 
 void line_file_free(struct line_file *f)
@@ -78,6 +84,8 @@ static enum status open_file(struct line_file *f, struct err *err)
 {
 	enum status st = lake_upload_open(f->lake, &f->upload, err);
 
+	if (st == ST_OK && f->defer)
+		st = lake_upload_defer(f->upload, err);
 	if (st != ST_OK)
 		return st;
 	KILL_POINT("writer.file.opened");

@@ -12,6 +12,8 @@ struct line_file;
 struct line_file *line_file_new(struct lake *lake, enum file_codec codec);
 void line_file_free(struct line_file *f);
 AUTO_DESTRUCTOR(struct line_file, line_file_free)
+/* Before the first row: lake_upload_defer() for its uploads. */
+void line_file_defer(struct line_file *f);
 /* Appends data and a newline. After an error the file can only be freed. */
 MUST_CHECK enum status line_file_add(struct line_file *f, const void *data, size_t len,
 				     struct err *err);

@@ -1,36 +1,37 @@
-/* The partition writer: one data file a schema, found by the schema's id; the
- * last one used is remembered, so that a record of the same schema takes no
- * lock and no look-up. */
+/* The partition writer: data files, found by the schema's key and the folder that the
+ * record goes to. Where a schema is a file, the last one used is remembered, so
+ * that a record of the same schema takes no lock and no look-up. */
 #include "connector/writer/partition_writer.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "connector/schema/compiled.h"
-#include "connector/schema/json_encode.h"
-#include "connector/schema/utf8.h"
-#include "connector/writer/avro_row.h"
-#include "connector/writer/builtin_schemas.h"
 #include "connector/writer/codec.h"
 #include "connector/writer/data_file.h"
-#include "connector/writer/json_line.h"
-
-/* Keys of data files beside the registry's ids, which are not negative. */
-#define KEY_OWN (-1) /* the only schema, or lines */
-#define KEY_TOMBSTONES (-2)
+#include "connector/writer/open_files.h"
+#include "connector/writer/record_metadata.h"
+#include "connector/writer/row.h"
 
 /* Confluent framing: a zero byte and the schema's id, big-endian. */
 #define FRAME_BYTES 5
+/* Files that are finished before the checkpoint, from which on the next ones are
+ * made durable together with it, and not each by itself. */
+#define MANY_FINISHED 16
 
 struct partition_writer {
 	const struct writer_settings *settings;
 	struct file_place place;
-	struct data_file **files;
-	size_t n;
-	size_t cap;
-	struct data_file *last; /* the data file of the last record; NULL: none */
-	struct compiled_schema *own_schema; /* of settings->schema_json, when first needed */
-	struct buf scratch;
+	struct open_files files;
+	/* The data file of the last record; NULL: none. Where rows are the values as they
+	 * came, and a schema is a file (last_serves), it serves the next record of
+	 * the schema without a look at anything else. */
+	struct data_file *last;
+	bool last_serves;
+	struct row_source rows;
+	struct partition_path *path; /* NULL: the partition's own folder */
+	struct written_files finished; /* before the checkpoint */
+	uint64_t finished_bytes, finished_records;
+	struct buf joined, tail, scratch;
 };
 
 static const char *const components[] = {
@@ -40,14 +41,6 @@ static const char *const components[] = {
 	[CONVERTER_STRING] = "org.apache.kafka.connect.storage.StringConverter",
 	[CONVERTER_BYTES] = "org.apache.kafka.connect.converters.ByteArrayConverter",
 };
-
-/* ---- formats ---- */
-
-/* Are rows of this format made of Avro's values? */
-static bool of_values(enum file_format format)
-{
-	return format == FORMAT_AVRO || format == FORMAT_PARQUET;
-}
 
 static struct parquet_settings parquet_settings(const struct writer_settings *s)
 {
@@ -71,13 +64,20 @@ struct partition_writer *partition_writer_new(const struct writer_settings *sett
 {
 	struct partition_writer *w = xcalloc(1, sizeof(*w));
 	const char *prefix = settings->path_prefix ? settings->path_prefix : "";
+	AUTO(freep) char *root = xasprintf("%s%s%s", prefix, *prefix ? "/" : "", topic);
 
 	w->settings = settings;
-	w->place.folder =
-		xasprintf("%s%s%s/partition=%d", prefix, *prefix ? "/" : "", topic, partition);
+	w->rows.settings = settings;
+	if (settings->partitioner) {
+		w->path = partition_path_new(settings->partitioner);
+		w->place.folder = MOVE(root);
+	} else {
+		w->place.folder = xasprintf("%s/partition=%d", root, partition);
+	}
 	w->place.topic = xstrdup(topic);
 	w->place.partition = partition;
 	w->place.generation = generation;
+	w->last_serves = !settings->partitioner && !settings->metadata;
 	return w;
 }
 
@@ -85,21 +85,23 @@ void partition_writer_free(struct partition_writer *w)
 {
 	if (!w)
 		return;
-	for (size_t i = 0; i < w->n; i++)
-		data_file_free(w->files[i]);
-	free(w->files);
-	compiled_schema_free(w->own_schema);
+	open_files_release(&w->files);
+	written_files_release(&w->finished);
+	row_source_release(&w->rows);
+	partition_path_free(w->path);
 	file_place_release(&w->place);
+	buf_release(&w->joined);
+	buf_release(&w->tail);
 	buf_release(&w->scratch);
 	free(w);
 }
 
 uint64_t partition_writer_records(const struct partition_writer *w)
 {
-	uint64_t n = 0;
+	uint64_t n = w->finished_records;
 
-	for (size_t i = 0; i < w->n; i++)
-		n += w->files[i]->records;
+	for (size_t i = 0; i < w->files.n; i++)
+		n += w->files.items[i]->records;
 	return n;
 }
 
@@ -107,17 +109,22 @@ size_t partition_writer_open_files(const struct partition_writer *w)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < w->n; i++)
-		n += w->files[i]->records > 0;
+	for (size_t i = 0; i < w->files.n; i++)
+		n += w->files.items[i]->records > 0;
 	return n;
+}
+
+size_t partition_writer_finished_files(const struct partition_writer *w)
+{
+	return w->finished.n;
 }
 
 uint64_t partition_writer_bytes(const struct partition_writer *w)
 {
-	uint64_t n = 0;
+	uint64_t n = w->finished_bytes;
 
-	for (size_t i = 0; i < w->n; i++)
-		n += data_file_bytes(w->files[i]);
+	for (size_t i = 0; i < w->files.n; i++)
+		n += data_file_bytes(w->files.items[i]);
 	return n;
 }
 
@@ -136,122 +143,118 @@ size_t partition_writer_memory(const struct writer_settings *s)
 
 /* ---- data files ---- */
 
-static struct data_file *find_file(struct partition_writer *w, int64_t key)
-{
-	for (size_t i = 0; i < w->n; i++)
-		if (w->files[i]->key == key)
-			return w->files[i];
-	return NULL;
-}
-
-static struct data_file *add_file(struct partition_writer *w, int64_t key, struct data_file *f)
-{
-	f->key = key;
-	GROW(w->files, w->n, w->cap);
-	return w->files[w->n++] = f;
-}
-
-/* A file of rows of the schema. */
-static enum status schema_file(struct partition_writer *w, int64_t key,
-			       const struct compiled_schema *schema, struct data_file **out,
-			       struct err *err)
+static enum status open_file(struct partition_writer *w, const struct row_schema *schema,
+			     struct data_file **out, struct err *err)
 {
 	const struct writer_settings *s = w->settings;
 	struct parquet_settings parquet = parquet_settings(s);
-	struct data_file *f;
+	const bool defer = w->finished.n >= MANY_FINISHED;
 	enum status st = ST_OK;
 
-	if (s->format == FORMAT_PARQUET)
-		st = data_file_parquet(&parquet, &w->place, schema,
-				       s->converter == CONVERTER_JSON && key == KEY_OWN, &f, err);
+	parquet.defer = defer;
+	if (!schema->row)
+		*out = data_file_lines(s->lake, &w->place, s->format == FORMAT_JSON, s->codec);
+	else if (s->format == FORMAT_PARQUET)
+		st = data_file_parquet(&parquet, &w->place, schema->row,
+				       s->converter == CONVERTER_JSON && schema->key == KEY_OWN,
+				       out, err);
 	else
-		f = data_file_avro(s->lake, &w->place, schema, s->codec, s->block_bytes);
-	if (st == ST_OK)
-		*out = add_file(w, key, f);
+		*out = data_file_avro(s->lake, &w->place, schema->row, s->codec, s->block_bytes);
+	if (st == ST_OK && defer)
+		data_file_defer(*out);
 	return st;
 }
 
-static enum status file_of_id(struct partition_writer *w, int32_t id, struct data_file **out,
-			      struct err *err)
+static enum status finish_into(struct written_files *out, struct data_file *f, struct err *err)
 {
-	const struct compiled_schema *schema;
-	enum status st;
+	struct written_file file;
+	enum status st = data_file_finish(f, &file, err);
 
-	*out = find_file(w, id);
-	if (*out)
-		return ST_OK;
-	st = registry_compiled(w->settings->registry, id, &schema, err);
-	return st == ST_OK ? schema_file(w, id, schema, out, err) : st;
+	if (st == ST_OK)
+		written_files_add(out, &file);
+	return st;
 }
 
-static enum status open_own_schema(struct partition_writer *w, struct err *err)
+/* Finishes the file that was written to longest ago; its upload waits for the
+ * checkpoint. */
+static enum status finish_oldest(struct partition_writer *w, struct err *err)
 {
-	AUTO(compiled_schema_freep) struct compiled_schema *c = NULL;
-	enum status st = compiled_schema_new(NULL, w->settings->schema_json, &c, err);
+	struct data_file *f = open_files_oldest(&w->files);
+	const uint64_t records = f->records;
 
-	if (st == ST_OK && w->settings->converter == CONVERTER_JSON)
-		st = json_encode_prepare(c->schema, err);
-	if (st != ST_OK)
-		return err_wrap(err, ST_USAGE, "value.converter.schema.file");
-	w->own_schema = MOVE(c);
+	if (records) {
+		enum status st = finish_into(&w->finished, f, err);
+
+		if (st != ST_OK)
+			return st;
+		w->finished_records += records;
+		w->finished_bytes += lake_upload_size(w->finished.items[w->finished.n - 1].upload);
+	}
+	if (w->last == f)
+		w->last = NULL;
+	open_files_drop(&w->files, f);
 	return ST_OK;
 }
 
-/* Are rows of the one column `value`, of text or bytes? */
-static bool of_one_column(const struct writer_settings *s)
+static enum status find_file(struct partition_writer *w, const struct row_schema *schema,
+			     const char *below, size_t len, struct data_file **out, struct err *err)
 {
-	return s->converter == CONVERTER_STRING || s->converter == CONVERTER_BYTES ||
-	       (s->converter == CONVERTER_JSON && !s->schema_json);
-}
-
-/* The data file where there is only one. */
-static enum status own_file(struct partition_writer *w, struct data_file **out, struct err *err)
-{
-	const struct writer_settings *s = w->settings;
+	struct data_file *f = open_files_find(&w->files, schema->key, below, len);
 	enum status st = ST_OK;
 
-	if (w->last) {
-		*out = w->last;
-		return ST_OK;
-	}
-	if (!of_values(s->format)) {
-		*out = add_file(
-			w, KEY_OWN,
-			data_file_lines(s->lake, &w->place, s->format == FORMAT_JSON, s->codec));
-	} else if (of_one_column(s)) {
-		st = schema_file(w, KEY_OWN,
-				 builtin_schema(s->converter == CONVERTER_BYTES ? BUILTIN_BYTES
-										: BUILTIN_STRING),
-				 out, err);
-	} else {
-		st = open_own_schema(w, err);
+	if (!f) {
+		while (st == ST_OK && w->settings->open_files && w->path &&
+		       w->files.n >= w->settings->open_files)
+			st = finish_oldest(w, err);
 		if (st == ST_OK)
-			st = schema_file(w, KEY_OWN, w->own_schema, out, err);
+			st = open_file(w, schema, &f, err);
+		if (st != ST_OK)
+			return st;
+		open_files_add(&w->files, f, schema->key, below, len);
 	}
-	if (st == ST_OK)
-		w->last = *out;
-	return st;
+	*out = f;
+	return ST_OK;
 }
 
-/* ---- records ---- */
-
-/* Makes a row of what is in scratch. */
-static enum status add_scratch(struct partition_writer *w, struct data_file *f, int64_t offset,
-			       struct err *err)
+/* The file that the row goes to. */
+static enum status file_of(struct partition_writer *w, const struct record *r,
+			   const struct row *row, struct data_file **out, struct err *err)
 {
-	if (f->parquet)
-		return data_file_add_columns(f, offset, w->scratch.data, w->scratch.len, err);
-	memcpy(container_room(f->container, w->scratch.len), buf_str(&w->scratch), w->scratch.len);
-	return data_file_add_row(f, offset, w->scratch.len, err);
+	const struct row_schema *schema = row->schema;
+	struct data_file *f = w->last;
+	enum status st;
+
+	if (w->path) {
+		const struct partition_value value = {.data = schema->plan || row->json ? row->value
+											: NULL,
+						      .len = row->len,
+						      .plan = schema->plan};
+		const struct buf *below;
+
+		st = partition_path_of(w->path, r, &value, &below, err);
+		if (st != ST_OK)
+			return st;
+		if (!f || f->key != schema->key || f->below_len != below->len ||
+		    memcmp(f->below, below->data, below->len) != 0)
+			st = find_file(w, schema, below->data, below->len, &f, err);
+	} else {
+		st = f && f->key == schema->key ? ST_OK : find_file(w, schema, NULL, 0, &f, err);
+	}
+	if (st != ST_OK)
+		return st;
+	w->last = *out = f;
+	return ST_OK;
 }
+
+/* ---- rows ---- */
 
 /* other: why it is refused where it is a value of the schema all the same; NULL: what
  * err says. */
-static enum status refuse_value(const struct data_file *f, const void *data, size_t len,
+static enum status refuse_value(const struct compiled_schema *schema, const void *data, size_t len,
 				const char *other, struct err *err)
 {
 	struct err why = ERR_INIT;
-	enum status st = schema_explain(f->schema->schema, data, len, &why);
+	enum status st = schema_explain(schema->schema, data, len, &why);
 
 	if (st != ST_OK)
 		*err = why;
@@ -259,9 +262,10 @@ static enum status refuse_value(const struct data_file *f, const void *data, siz
 		err_set(err, ST_POISON, "%s", other);
 	else
 		return ST_POISON; /* a value that columns cannot hold */
-	return err_wrap(err, ST_POISON, "the value is not exactly one of schema %s",
-			f->schema->name);
+	return err_wrap(err, ST_POISON, "the value is not exactly one of schema %s", schema->name);
 }
+
+#define TOO_DEEP "the value is nested too deep"
 
 static enum status check_and_add(struct data_file *f, int64_t offset, const void *data, size_t len,
 				 struct err *err)
@@ -271,21 +275,92 @@ static enum status check_and_add(struct data_file *f, int64_t offset, const void
 
 	if (f->parquet) {
 		st = data_file_add_columns(f, offset, data, len, err);
-		return st == ST_POISON ? refuse_value(f, data, len, NULL, err) : st;
+		return st == ST_POISON ? refuse_value(f->schema, data, len, NULL, err) : st;
 	}
 	/* Checked where it will lie: the copy warms the cache and has slack. */
 	room = container_room(f->container, len);
 	if (len)
 		memcpy(room, data, len);
 	if (__builtin_expect(!walker_check(f->schema->walker, room, len), 0))
-		return refuse_value(f, data, len, "the value is nested too deep", err);
+		return refuse_value(f->schema, data, len, TOO_DEEP, err);
 	return data_file_add_row(f, offset, len, err);
 }
 
-static enum status append_avro(struct partition_writer *w, const struct record *r, struct err *err)
+/* Puts head, value and tail together at `at`, WALKER_SLACK bytes longer than they are.
+ * ST_POISON: the value is none of the schema. */
+static enum status join_row(const struct partition_writer *w, const struct row *row,
+			    unsigned char *at, struct err *err)
+{
+	const struct compiled_schema *schema = row->schema->value;
+
+	memcpy(at, row->head, row->head_len);
+	at += row->head_len;
+	if (row->len)
+		memcpy(at, row->value, row->len);
+	/* By itself: what follows must not make up for what it lacks. */
+	if (!row->checked && !walker_check(schema->walker, at, row->len))
+		return refuse_value(schema, row->value, row->len, TOO_DEEP, err);
+	if (w->tail.len)
+		memcpy(at + row->len, w->tail.data, w->tail.len);
+	return ST_OK;
+}
+
+static enum status add_line(struct partition_writer *w, struct data_file *f, const struct record *r,
+			    const struct row *row, struct err *err)
+{
+	enum status st;
+
+	if (!w->settings->metadata)
+		return data_file_add_line(f, r->offset, row->value, row->len, err);
+	buf_clear(&w->joined);
+	st = record_metadata_line(&w->joined, row->value, row->len, r, &w->scratch, err);
+	return st == ST_OK ? data_file_add_line(f, r->offset, w->joined.data, w->joined.len, err)
+			   : st;
+}
+
+static enum status add_row(struct partition_writer *w, struct data_file *f, const struct record *r,
+			   const struct row *row, struct err *err)
+{
+	const bool tail = row->schema->row != row->schema->value;
+	size_t len;
+	enum status st;
+
+	if (f->lines)
+		return add_line(w, f, r, row, err);
+	if (!tail && !row->head_len && !row->checked)
+		return check_and_add(f, r->offset, row->value, row->len, err);
+	buf_clear(&w->tail);
+	if (tail)
+		record_metadata_add(&w->tail, r);
+	len = row->head_len + row->len + w->tail.len;
+	if (f->container) {
+		st = join_row(w, row, container_room(f->container, len), err);
+		return st == ST_OK ? data_file_add_row(f, r->offset, len, err) : st;
+	}
+	buf_clear(&w->joined);
+	buf_reserve(&w->joined, len + WALKER_SLACK);
+	st = join_row(w, row, (unsigned char *)w->joined.data, err);
+	return st == ST_OK ? data_file_add_columns(f, r->offset, w->joined.data, len, err) : st;
+}
+
+/* ---- records ---- */
+
+static enum status append_row(struct partition_writer *w, const struct record *r,
+			      const struct row *row, struct err *err)
+{
+	struct data_file *f;
+	enum status st = file_of(w, r, row, &f, err);
+
+	return st == ST_OK ? add_row(w, f, r, row, err) : st;
+}
+
+static enum status append_framed(struct partition_writer *w, const struct record *r,
+				 struct err *err)
 {
 	const unsigned char *v = r->value;
 	struct data_file *f = w->last;
+	struct row row = {.value = v + FRAME_BYTES, .len = r->value_len - FRAME_BYTES};
+	enum status st;
 	int32_t id;
 
 	if (r->value_len < FRAME_BYTES || v[0] != 0)
@@ -297,154 +372,56 @@ static enum status append_avro(struct partition_writer *w, const struct record *
 				: "the value's first byte is not the 0 of a schema registry's "
 				  "framing");
 	id = (int32_t)((uint32_t)v[1] << 24 | (uint32_t)v[2] << 16 | (uint32_t)v[3] << 8 | v[4]);
-	if (__builtin_expect(!f || f->key != id, 0)) {
-		enum status st;
-
-		if (id < 0)
-			return err_set(err, ST_POISON, "the value's schema id is negative");
-		st = file_of_id(w, id, &f, err);
-		if (st != ST_OK)
-			return st;
-		w->last = f;
-	}
-	return check_and_add(f, r->offset, v + FRAME_BYTES, r->value_len - FRAME_BYTES, err);
-}
-
-static enum status append_json_line(struct data_file *f, struct buf *scratch,
-				    const struct record *r, struct err *err)
-{
-	struct json_line line;
-	const char *why;
-	size_t where;
-
-	if (!json_line_check(r->value, r->value_len, &line, &where, &why))
-		return err_set(err, ST_POISON, "the value is no JSON: %s, at byte %zu", why, where);
-	if (line.broken) {
-		json_line_flatten(&line, scratch);
-		return data_file_add_line(f, r->offset, scratch->data, scratch->len, err);
-	}
-	return data_file_add_line(f, r->offset, line.text, line.len, err);
-}
-
-static enum status append_line(struct partition_writer *w, struct data_file *f,
-			       const struct record *r, struct err *err)
-{
-	if (w->settings->format == FORMAT_BYTES)
-		return data_file_add_line(f, r->offset, r->value, r->value_len, err);
-	if (!r->value)
-		return data_file_add_line(f, r->offset, "null", 4, err);
-	if (w->settings->converter == CONVERTER_JSON)
-		return append_json_line(f, &w->scratch, r, err);
-	json_line_add_string(&w->scratch, r->value, r->value_len);
-	return data_file_add_line(f, r->offset, w->scratch.data, w->scratch.len, err);
-}
-
-/* A row of ["null", "string"|"bytes"]. */
-static enum status append_nullable(struct partition_writer *w, struct data_file *f,
-				   const struct record *r, struct err *err)
-{
-	size_t room = r->value_len + 11; /* a branch, a length */
-	unsigned char *row, *p;
-	uint64_t len = (uint64_t)r->value_len << 1;
-
-	if (f->container) {
-		row = container_room(f->container, room);
-	} else {
-		buf_reserve(&w->scratch, room);
-		row = (unsigned char *)w->scratch.data;
-	}
-	p = row;
-	*p++ = r->value ? 2 : 0;
-	if (r->value) {
-		for (; len >= 0x80; len >>= 7)
-			*p++ = (unsigned char)(len | 0x80);
-		*p++ = (unsigned char)len;
-		if (r->value_len)
-			memcpy(p, r->value, r->value_len);
-		p += r->value_len;
-	}
-	if (f->container)
-		return data_file_add_row(f, r->offset, (size_t)(p - row), err);
-	return data_file_add_columns(f, r->offset, row, (size_t)(p - row), err);
-}
-
-/* JSON without a schema as a row of one column. */
-static enum status append_json_text(struct partition_writer *w, struct data_file *f,
-				    const struct record *r, struct err *err)
-{
-	struct json_line line;
-	const char *why;
-	size_t where;
-
-	if (r->value && !json_line_check(r->value, r->value_len, &line, &where, &why))
-		return err_set(err, ST_POISON, "the value is no JSON: %s, at byte %zu", why, where);
-	return append_nullable(w, f, r, err);
+	if (__builtin_expect(f && f->key == id && w->last_serves, 1))
+		return check_and_add(f, r->offset, row.value, row.len, err);
+	if (id < 0)
+		return err_set(err, ST_POISON, "the value's schema id is negative");
+	st = row_of_id(&w->rows, id, &row, err);
+	return st == ST_OK ? append_row(w, r, &row, err) : st;
 }
 
 static enum status append_own(struct partition_writer *w, const struct record *r, struct err *err)
 {
-	const struct writer_settings *s = w->settings;
-	struct data_file *f;
-	enum status st = own_file(w, &f, err);
+	struct row row = {.head_len = 0};
+	enum status st = row_of_record(&w->rows, r, &row, err);
 
-	if (st != ST_OK)
-		return st;
-	buf_clear(&w->scratch);
-	if (s->converter == CONVERTER_JSON && r->value && !r->value_len)
-		return err_set(err, ST_POISON, "the value is empty, which is no JSON");
-	if (s->converter == CONVERTER_STRING && r->value && !utf8_check(r->value, r->value_len))
-		return err_set(err, ST_POISON, "the value is not UTF-8");
-	if (!of_values(s->format))
-		return append_line(w, f, r, err);
-	if (s->converter == CONVERTER_AVRO_RAW)
-		return check_and_add(f, r->offset, r->value, r->value_len, err);
-	if (of_one_column(s))
-		return s->converter == CONVERTER_JSON ? append_json_text(w, f, r, err)
-						      : append_nullable(w, f, r, err);
-	st = json_encode(w->own_schema->schema, r->value, r->value_len, &w->scratch, err);
-	return st == ST_OK ? add_scratch(w, f, r->offset, err) : st;
+	return st == ST_OK ? append_row(w, r, &row, err) : st;
 }
 
 static enum status append_tombstone(struct partition_writer *w, const struct record *r,
 				    struct err *err)
 {
-	struct data_file *f = find_file(w, KEY_TOMBSTONES);
-	enum status st = ST_OK;
+	struct row row = {.head_len = 0};
+	enum status st = row_of_tombstone(&w->rows, r, &row, err);
 
-	if (!f)
-		st = schema_file(w, KEY_TOMBSTONES, builtin_schema(BUILTIN_TOMBSTONE), &f, err);
-	if (st != ST_OK)
-		return st;
-	buf_clear(&w->scratch);
-	avro_row_nullable_bytes(&w->scratch, r->key, r->key_len);
-	avro_row_timestamp(&w->scratch, r);
-	avro_row_headers(&w->scratch, r);
-	avro_row_long(&w->scratch, r->partition);
-	avro_row_long(&w->scratch, r->offset);
-	return add_scratch(w, f, r->offset, err);
+	return st == ST_OK ? append_row(w, r, &row, err) : st;
 }
 
 static bool has_tombstone_rows(const struct writer_settings *s)
 {
-	return of_values(s->format) && !of_one_column(s);
+	return rows_of_values(s->format) && !rows_of_one_column(s);
 }
 
 enum status partition_writer_append(struct partition_writer *w, const struct record *r,
 				    struct poison *poison_out, struct err *err)
 {
+	const enum value_converter converter = w->settings->converter;
 	enum status st;
 
 	if (__builtin_expect(!r->value, 0) && has_tombstone_rows(w->settings))
 		st = append_tombstone(w, r, err);
-	else if (w->settings->converter == CONVERTER_AVRO)
-		st = append_avro(w, r, err);
+	else if (converter == CONVERTER_AVRO)
+		st = append_framed(w, r, err);
+	else if (converter == CONVERTER_AVRO_RAW && w->last_serves && w->last &&
+		 w->last->key == KEY_OWN)
+		st = check_and_add(w->last, r->offset, r->value, r->value_len, err);
 	else
 		st = append_own(w, r, err);
 	if (__builtin_expect(st != ST_OK, 0) && poison_out)
 		*poison_out = (struct poison){
 			.stage = "VALUE_CONVERTER",
 			.class_name = "org.apache.kafka.connect.errors.DataException",
-			.component = components[w->settings->converter]};
+			.component = components[converter]};
 	return st;
 }
 
@@ -457,55 +434,50 @@ static int by_first_offset(const void *a, const void *b)
 	return x->first_offset < y->first_offset ? -1 : x->first_offset > y->first_offset;
 }
 
-/* Keeps what the last checkpoint used, for the next; a schema that no longer
- * comes is let go. */
-static void drop_unused(struct partition_writer *w, const bool *used)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < w->n; i++) {
-		if (used[i]) {
-			w->files[kept++] = w->files[i];
-			continue;
-		}
-		if (w->last == w->files[i])
-			w->last = NULL;
-		data_file_free(w->files[i]);
-	}
-	w->n = kept;
-}
-
 enum status partition_writer_end(struct partition_writer *w, struct err *err)
 {
 	enum status st = ST_OK;
 
-	for (size_t i = 0; st == ST_OK && i < w->n; i++)
-		if (w->files[i]->records)
-			st = data_file_end(w->files[i], err);
+	for (size_t i = 0; st == ST_OK && i < w->files.n; i++)
+		if (w->files.items[i]->records)
+			st = data_file_end(w->files.items[i], err);
 	return st;
+}
+
+/* Finishes the open files. What this checkpoint used is kept for the next, but for
+ * files of folders: a schema that no longer comes is let go. */
+static enum status finish_open(struct partition_writer *w, struct written_files *out,
+			       struct err *err)
+{
+	for (size_t i = w->files.n; i-- > 0;) {
+		struct data_file *f = w->files.items[i];
+		const bool used = f->records > 0;
+		enum status st = used ? finish_into(out, f, err) : ST_OK;
+
+		if (st != ST_OK)
+			return st;
+		if (used && !w->path)
+			continue;
+		if (w->last == f)
+			w->last = NULL;
+		open_files_drop(&w->files, f);
+	}
+	return ST_OK;
 }
 
 enum status partition_writer_finish(struct partition_writer *w, struct written_files *out,
 				    struct err *err)
 {
-	AUTO(written_files_release) struct written_files files = {.items = NULL};
-	AUTO(freep) bool *used = xcalloc(w->n + 1, sizeof(*used));
-	enum status st = partition_writer_end(w, err);
+	AUTO(written_files_release) struct written_files files = w->finished;
+	enum status st;
 
+	w->finished = (struct written_files){.items = NULL};
+	w->finished_bytes = w->finished_records = 0;
+	st = partition_writer_end(w, err);
+	if (st == ST_OK)
+		st = finish_open(w, &files, err);
 	if (st != ST_OK)
 		return st;
-	for (size_t i = 0; i < w->n; i++) {
-		struct written_file file;
-
-		if (!w->files[i]->records)
-			continue;
-		used[i] = true;
-		st = data_file_finish(w->files[i], &file, err);
-		if (st != ST_OK)
-			return st;
-		written_files_add(&files, &file);
-	}
-	drop_unused(w, used);
 	if (files.n)
 		qsort(files.items, files.n, sizeof(*files.items), by_first_offset);
 	for (size_t i = 0; i < files.n; i++)

@@ -1,17 +1,22 @@
 /* Turns the records of one topic partition into files of the lake: validate,
  * convert where the format asks for it, append. One writer holds what one
- * partition reads between two checkpoints: one open file a schema.
+ * partition reads between two checkpoints: one open file a schema and folder.
  *
  * A writer belongs to one thread. Nothing is visible before the files that
  * partition_writer_finish() returns are put into a transaction.
  *
+ * A partitioner may name any number of folders. Where as many files are open as
+ * settings allow, a record that needs another one first finishes the file whose
+ * last row is the oldest; a later record of that folder begins a new one.
+ *
  * Determinism: equal settings and equal records with equal offsets give
- * byte-identical files. */
+ * byte-identical files, at equal paths. */
 #ifndef TIDEMARK_WRITER_PARTITION_WRITER_H
 #define TIDEMARK_WRITER_PARTITION_WRITER_H
 
 #include "connector/kafka/record.h"
 #include "connector/schema/registry.h"
+#include "connector/writer/partitioner.h"
 #include "core/lake.h"
 
 enum value_converter {
@@ -39,6 +44,10 @@ struct writer_settings {
 	struct parquet_engine *parquet; /* NULL unless FORMAT_PARQUET */
 	size_t group_bytes; /* of a Parquet row group (parquet_file.h); 0: the default */
 	size_t group_rows;
+	const struct partitioner *partitioner; /* NULL: a folder for each Kafka partition */
+	bool metadata; /* rows have `_kafka` (record_metadata.h) */
+	/* With a partitioner: files that a writer has open at most; 0: any number. */
+	size_t open_files;
 };
 
 /* Checks that converter, format, codec and schema fit together, before any
@@ -49,7 +58,7 @@ MUST_CHECK enum status writer_settings_check(const struct writer_settings *setti
 
 /* A finished file. */
 struct written_file {
-	char *path; /* <prefix>/<topic>/partition=<p>/<topic>+<p>+<first>.<ext> */
+	char *path; /* <prefix>/<topic>/<folder>/<topic>+<p>+<first>.<ext> */
 	struct lake_upload *upload; /* finished */
 	const char *content_type; /* static */
 	/* tidemark.offsets: runs of the rows' offsets "1000-1040,1042-1199"
@@ -101,9 +110,11 @@ struct poison {
 MUST_CHECK enum status partition_writer_append(struct partition_writer *w, const struct record *r,
 					       struct poison *poison_out, struct err *err);
 uint64_t partition_writer_records(const struct partition_writer *w);
-/* Files that are open now: one a schema, so that interleaved schemas do not
+/* Files that are open now: one a schema and folder, so that interleaved ones do not
  * give tiny files. The caller checkpoints where this goes past a limit. */
 size_t partition_writer_open_files(const struct partition_writer *w);
+/* Files that wait for finish because others had to be opened: likewise. */
+size_t partition_writer_finished_files(const struct partition_writer *w);
 /* Bytes that finish would put into the lake by now, roughly: for the limit
  * checkpoint.bytes. */
 uint64_t partition_writer_bytes(const struct partition_writer *w);

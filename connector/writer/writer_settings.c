@@ -3,6 +3,8 @@
 #include "connector/schema/compiled.h"
 #include "connector/schema/json_encode.h"
 #include "connector/writer/partition_writer.h"
+#include "connector/writer/record_metadata.h"
+#include "connector/writer/row.h"
 
 static bool codec_fits(enum file_format format, enum file_codec codec)
 {
@@ -15,13 +17,35 @@ static bool codec_fits(enum file_format format, enum file_codec codec)
 static enum status check_schema(const struct writer_settings *s, struct err *err)
 {
 	AUTO(compiled_schema_freep) struct compiled_schema *c = NULL;
+	AUTO(compiled_schema_freep) struct compiled_schema *row = NULL;
 	enum status st = compiled_schema_new(NULL, s->schema_json, &c, err);
 
 	if (st == ST_OK && s->converter == CONVERTER_JSON)
 		st = json_encode_prepare(c->schema, err);
+	if (st == ST_OK && s->metadata && rows_of_values(s->format))
+		st = record_metadata_schema(c, &row, err);
 	if (st == ST_OK && s->format == FORMAT_PARQUET)
-		st = parquet_schema_check(c->schema, err);
+		st = parquet_schema_check(row ? row->schema : c->schema, err);
+	if (st == ST_OK && s->partitioner && rows_of_values(s->format))
+		st = partitioner_check_schema(s->partitioner, c->schema, err);
 	return st == ST_OK ? ST_OK : err_wrap(err, ST_USAGE, "value.converter.schema.file");
+}
+
+/* Is there room for `_kafka`, and are there fields where a partitioner looks? */
+static enum status check_extras(const struct writer_settings *s, struct err *err)
+{
+	if (s->metadata && s->format == FORMAT_BYTES)
+		return err_set(err, ST_USAGE,
+			       "record.metadata=true: format=bytes has no place for it; take "
+			       "format=json, avro or parquet");
+	if (s->partitioner && partitioner_reads_values(s->partitioner) &&
+	    (s->converter == CONVERTER_STRING || s->converter == CONVERTER_BYTES))
+		return err_set(err, ST_USAGE,
+			       "partitioner: values of value.converter=%s have no fields; take "
+			       "value.converter=json or avro, or partitioner=time with "
+			       "timestamp.extractor=Record",
+			       s->converter == CONVERTER_STRING ? "string" : "bytes");
+	return ST_OK;
 }
 
 enum status writer_settings_check(const struct writer_settings *s, struct err *err)
@@ -60,5 +84,7 @@ enum status writer_settings_check(const struct writer_settings *s, struct err *e
 		return err_set(err, ST_USAGE,
 			       "value.converter=bytes wants format=bytes or avro; for format=json "
 			       "take value.converter=json or string");
+	if (check_extras(s, err) != ST_OK)
+		return ST_USAGE;
 	return s->schema_json ? check_schema(s, err) : ST_OK;
 }

@@ -49,6 +49,16 @@ parquet() {
 		[ "$(tidemark --json log ingest-flights-parquet | grep -o '"tidemark.records":"2000"' | wc -l)" -ge 1 ] &&
 		tidemark ls -r main | grep -q 'parquet/flights/partition=1/.*\.parquet'
 }
+folders() {
+	run config/flights-by-origin.properties 0 && [ "$(rows by-origin/flights '*.jsonl')" = 2000 ] || return 1
+	tidemark ls -r main | grep -q 'by-origin/flights/origin=SFO/flights+' &&
+		! find "$dir/main" -path '*origin=SFO*' -name '*.jsonl' -exec cat {} + |
+		grep -qv '"origin":"SFO".*"_kafka":{"topic":"flights","partition":'
+}
+hours() {
+	run config/flights-hourly.properties 0 &&
+		tidemark ls -r main | grep -q 'hourly/flights/date=20..-..-../hour=../flights+.*\.parquet'
+}
 raw() {
 	run config/raw-bytes.properties 0 &&
 		tidemark --json log ingest-raw | grep -q '"team":"platform"' &&
@@ -72,7 +82,7 @@ deadletters() { # the bad flights of the run before do not fit the schema
 for config in config/*.properties; do
 	if accepted "$config"; then ok "accepted $config"; else cat "$dir/log"; bad "accepted $config"; fi
 done
-for t in json exported avro parquet raw checked gated checked_in_python deadletters; do
+for t in json exported avro parquet folders hours raw checked gated checked_in_python deadletters; do
 	if "$t"; then ok "$t"; else cat "$dir/log"; bad "$t"; fi
 done
 [ "$failures" -eq 0 ]
