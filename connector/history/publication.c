@@ -430,29 +430,66 @@ static enum status restore_root(struct lake *lake, struct lake_txn *txn, const s
 	return st == ST_END ? ST_OK : st;
 }
 
-enum status publication_join(const struct line *line, const struct lake_id *x,
-			     const struct lake_id *dest, const struct cursor *own,
-			     const char *message, struct lake_id *out, struct err *err)
+/* Is there a file where a root has a folder? */
+static enum status is_clash(struct lake *lake, const struct lake_id *dest, const char *root,
+			    bool *out, struct err *err)
+{
+	AUTO(freep) char *path = xstrdup(root);
+
+	*out = false;
+	for (char *slash = strrchr(path, '/'); slash && !*out; slash = strrchr(path, '/')) {
+		AUTO(lake_entry_release) struct lake_entry entry = {0};
+		enum status st;
+
+		*slash = '\0';
+		st = lake_stat(lake, dest, path, &entry, err);
+		if (st != ST_OK && st != ST_NOT_FOUND)
+			return st;
+		*out = st == ST_OK;
+	}
+	return ST_OK;
+}
+
+/* Folders as a whole; what only begins with the root's text path by path. */
+static enum status graft_root(const struct line *line, struct lake_txn *txn,
+			      const struct lake_id *dest, const struct lake_id *x, const char *root,
+			      bool *clash, struct err *err)
+{
+	bool any;
+	enum status st = is_clash(line->lake, dest, root, clash, err);
+
+	if (st != ST_OK || *clash)
+		return st;
+	return root[strlen(root) - 1] == '/'
+		       ? lake_txn_graft(txn, x, root, err)
+		       : restore_root(line->lake, txn, dest, x, root, &any, err);
+}
+
+enum status publication_join(const struct line *line, const struct roots *roots,
+			     const struct lake_id *x, const struct lake_id *dest,
+			     const struct cursor *own, const char *message, struct lake_id *out,
+			     struct err *err)
 {
 	AUTO(lake_txn_freep) struct lake_txn *txn = NULL;
-	AUTO(roots_release) struct roots documents = {0};
 	AUTO(lake_meta_release) struct lake_meta meta = LAKE_META_INIT;
 	const struct lake_id parents[2] = {*dest, *x};
-	bool any = false;
+	bool clash = false;
 	enum status st = published_map(line, dest, own, &meta, err);
 
 	if (st == ST_OK)
 		st = lake_txn_begin(line->lake, dest, &txn, err);
+	for (size_t i = 0; st == ST_OK && !clash && i < roots->n; i++)
+		st = graft_root(line, txn, dest, x, roots->items[i], &clash, err);
 	if (st != ST_OK)
 		return st;
+	if (clash) /* which a merge names */
+		return publication_merge(line, x, dest, own, message, NULL, out, err);
 	lake_txn_parents(txn, parents, 2);
 	lake_txn_set_meta(txn, META_VERSION, TIDEMARK_VERSION);
 	for (size_t i = 0; i < meta.n; i++)
 		lake_txn_set_meta(txn, meta.items[i].key, meta.items[i].value);
 	lake_txn_set_message(txn, message);
-	roots_add_documents(&documents, line);
-	st = restore_root(line->lake, txn, dest, x, documents.items[0], &any, err);
-	return st == ST_OK ? lake_txn_prepare(txn, out, err) : st;
+	return lake_txn_prepare(txn, out, err);
 }
 
 enum status publication_restore(const struct line *line, const struct roots *roots,

@@ -93,12 +93,13 @@ MUST_CHECK enum status publication_rows(const struct line *line, const struct la
 					size_t most, uint64_t *rows_out, size_t *n_out,
 					struct err *err);
 
-/* The same for a dest that holds the files of X already: those of this connector that
- * differ are its documents, which become X's. A merge would come to the same tree, and
- * look for its base all the way back. */
-MUST_CHECK enum status publication_join(const struct line *line, const struct lake_id *x,
-					const struct lake_id *dest, const struct cursor *own,
-					const char *message, struct lake_id *out, struct err *err);
+/* The same for a dest that has, under the roots, nothing but what was shown: all there
+ * becomes X's. A merge comes to the same tree, and looks for its base as far back as X's
+ * checkpoint is. */
+MUST_CHECK enum status publication_join(const struct line *line, const struct roots *roots,
+					const struct lake_id *x, const struct lake_id *dest,
+					const struct cursor *own, const char *message,
+					struct lake_id *out, struct err *err);
 
 /* After a move with an unknown outcome: is X on the publication branch, whatever came on top
  * of it since? ST_OK; ST_CONFLICT: it is not, so nothing has moved. */

@@ -33,23 +33,24 @@ static enum status make_ingest(const struct line *line, const struct rollback_pl
 	return st;
 }
 
-/* dest with what was changed by hand put back to what the publication `shown`
- * has. */
-static enum status restore_target(const struct line *line, const struct rollback_plan *plan,
-				  const struct lake_id *shown, struct lake_id *dest,
-				  struct err *err)
+/* All paths of this connector that the target has, or will have. */
+static enum status find_roots(const struct line *line, const struct rollback_plan *plan,
+			      struct roots *out, struct err *err)
 {
-	AUTO(roots_release) struct roots roots = {0};
-	AUTO(checkpoint_release) struct checkpoint old = {0};
+	const struct lake_id *shown[2] = {&plan->shown.checkpoint, &plan->show};
 	enum status st = ST_OK;
 
-	if (!lake_id_is_none(&plan->shown.checkpoint))
-		st = checkpoint_read(line->lake, &plan->shown.checkpoint, &old, err);
-	if (st != ST_OK)
-		return st;
-	roots_add(&roots, line, &plan->head);
-	roots_add(&roots, line, &old);
-	return publication_restore(line, &roots, shown, dest, err);
+	roots_add(out, line, &plan->head);
+	for (size_t i = 0; st == ST_OK && i < 2; i++) {
+		AUTO(checkpoint_release) struct checkpoint cp = {0};
+
+		if (lake_id_is_none(shown[i]))
+			continue;
+		st = checkpoint_read(line->lake, shown[i], &cp, err);
+		if (st == ST_OK)
+			roots_add(out, line, &cp);
+	}
+	return st;
 }
 
 /* X(n+1) and its merge onto the target. */
@@ -67,23 +68,23 @@ static enum status make_target(const struct line *line, const struct rollback_pl
 	struct cursor own = {.epoch = content.epoch, .checkpoint = plan->show};
 	bool reset = plan->mode == ROLLBACK_RESET && !lake_id_is_none(&plan->reset_to);
 	struct lake_id dest = reset ? plan->reset_to : plan->target_head;
-	enum status st = ST_OK;
+	AUTO(roots_release) struct roots roots = {0};
+	enum status st = find_roots(line, plan, &roots, err);
 
-	if (lake_id_is_none(&content.tree))
+	if (st == ST_OK && lake_id_is_none(&content.tree))
 		st = lake_first_commit(line->lake, line->target, &content.tree, err);
 	if (st == ST_OK)
 		st = publication_make(line, &plan->shown, &content, x_out, err);
+	/* first, what was changed by hand is put back to what was shown */
 	if (st == ST_OK)
-		st = restore_target(line, plan, reset ? &plan->reset_shows : &plan->shown.id, &dest,
-				    err);
+		st = publication_restore(line, &roots, reset ? &plan->reset_shows : &plan->shown.id,
+					 &dest, err);
 	if (st == ST_OK)
-		st = reset ? publication_join(line, x_out, &dest, &own, plan->message, merged_out,
-					      err)
-			   : publication_merge(line, x_out, &dest, &own, plan->message, NULL,
-					       merged_out, err);
+		st = publication_join(line, &roots, x_out, &dest, &own, plan->message, merged_out,
+				      err);
 	KILL_POINT("rollback.target_made");
-	/* what was shown is put back first, so nothing of ours can conflict: the
-	 * target was read after a publish that the plan had not seen */
+	/* nothing of ours can conflict now: the target was read after a publish that the
+	 * plan had not seen, or there is a file where we have a folder */
 	return st == ST_HELD ? ST_CONFLICT : st;
 }
 

@@ -40,7 +40,7 @@ it_gets_through() {
 		kill -0 "$publisher" || return
 		sleep 0.05
 	done
-	for i in 1 2 3 4 5 6 7 8 9 10; do
+	for ((i = 0; i < 10; i++)); do
 		# each moves the target, to and fro, while the gate has the lake
 		quiet publish quick && quiet rollback quick --to ingest-quick~1 --target-only --yes || return
 	done
