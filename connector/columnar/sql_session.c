@@ -243,8 +243,12 @@ static enum status make_view(struct sql_session *s, const struct sql_name *name,
 	}
 	sql_add_identifier(&sql, name->table);
 	buf_adds(&sql, " AS ");
+	if (json_is_true(json_object_get(table, "empty")))
+		buf_adds(&sql, "SELECT * FROM (");
 	if (st == ST_OK)
 		st = sql_union_add(s, groups, &sql, err);
+	if (json_is_true(json_object_get(table, "empty")))
+		buf_adds(&sql, ") WHERE false");
 	if (st == ST_OK)
 		st = sql_session_run(s, buf_str(&sql), err);
 	return st == ST_OK ? st : err_wrap(err, st, "table '%s'", whole);

@@ -303,6 +303,14 @@ enum status sql_table_add_rows(struct sql_table *t, const char *const *columns,
 	return st;
 }
 
+bool sql_table_is_empty(const struct sql_table *t)
+{
+	for (size_t i = 0; i < t->n; i++)
+		if (!t->groups[i].skipped)
+			return false;
+	return true;
+}
+
 json_t *sql_table_describe(const struct sql_table *t)
 {
 	json_t *groups = json_array();

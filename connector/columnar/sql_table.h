@@ -35,7 +35,10 @@ MUST_CHECK enum status sql_table_add_folder(struct sql_table *t, struct lake *la
 MUST_CHECK enum status sql_table_add_rows(struct sql_table *t, const char *const *columns,
 					  const char *const *types, size_t n,
 					  const struct buf *lines, struct err *err);
-/* The caller's. */
+/* Has it no file of data? */
+bool sql_table_is_empty(const struct sql_table *t);
+/* The caller's. `"empty":true` added to it makes a table of those columns without
+ * rows. */
 json_t *sql_table_describe(const struct sql_table *t);
 
 #endif

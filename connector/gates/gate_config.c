@@ -17,6 +17,7 @@ void gates_config_free(struct gate_config *gates, size_t n)
 		free(gates[i].low);
 		free(gates[i].high);
 		free(gates[i].pattern);
+		free(gates[i].query);
 		free(gates[i].command);
 		free(gates[i].url);
 		if (gates[i].secret)
@@ -324,6 +325,44 @@ static enum status freshness_of(const struct reading *r, struct gate_config *g, 
 	return ST_OK;
 }
 
+/* A bound of a query's number. */
+static enum status query_bound_of(const struct reading *r, const char *key, char **out,
+				  struct err *err)
+{
+	const char *text = text_of(r, key);
+	char *end;
+
+	if (!text)
+		return ST_OK;
+	if (!isfinite(strtold(text, &end)) || end == text || *end)
+		return wrong(r, key, "give a number", err);
+	*out = xstrdup(text);
+	return ST_OK;
+}
+
+static enum status query_of(const struct reading *r, struct gate_config *g, struct err *err)
+{
+	const char *query = text_of(r, "query");
+	enum status st = query_bound_of(r, "min", &g->low, err);
+
+	if (st == ST_OK)
+		st = query_bound_of(r, "max", &g->high, err);
+	if (st != ST_OK)
+		return st;
+	if (!query || !query[strspn(query, " \t\r\n;")])
+		return wrong(r, "query", "give a SELECT over added, merged and target", err);
+	if (g->low && g->high && strtold(g->low, NULL) > strtold(g->high, NULL))
+		return wrong(r, "min", "it is above max; give a smaller number", err);
+	if (!r->around->fields)
+		return wrong(
+			r, "query",
+			"records of format or value.converter bytes or string have no columns; "
+			"remove the gate",
+			err);
+	g->query = xstrdup(query);
+	return ST_OK;
+}
+
 static enum status command_of(const struct reading *r, struct gate_config *g, struct err *err)
 {
 	const char *command = text_of(r, "command");
@@ -407,6 +446,9 @@ static enum status values_of(const struct reading *r, struct gate_config *g, str
 		break;
 	case GATE_FILE_SIZE:
 		st = file_size_of(r, g, err);
+		break;
+	case GATE_SQL:
+		st = query_of(r, g, err);
 		break;
 	case GATE_COMMAND:
 		st = command_of(r, g, err);

@@ -24,6 +24,7 @@ MUST_CHECK enum status gate_run_file_size(struct gate_run *run, struct err *err)
 MUST_CHECK enum status gate_run_freshness(struct gate_run *run, struct err *err);
 MUST_CHECK enum status gate_run_schema(struct gate_run *run, struct err *err);
 MUST_CHECK enum status gate_run_webhook(struct gate_run *run, struct err *err);
+MUST_CHECK enum status gate_run_sql(struct gate_run *run, struct err *err);
 MUST_CHECK enum status gate_run_command(struct gate_run *run, struct err *err);
 
 /* Is the newest record too old? */

@@ -5,9 +5,11 @@
 #define MS_MAX (366LL * 24 * 3600 * 1000)
 
 static const char *const type_names[GATE_TYPES] = {
-	[GATE_ROW_COUNT] = "row_count", [GATE_NULLS] = "nulls",     [GATE_UNIQUE] = "unique",
-	[GATE_RANGE] = "range",         [GATE_PATTERN] = "pattern", [GATE_FRESHNESS] = "freshness",
-	[GATE_SCHEMA] = "schema",       [GATE_OFFSETS] = "offsets", [GATE_FILE_SIZE] = "file_size",
+	[GATE_ROW_COUNT] = "row_count", [GATE_NULLS] = "nulls",
+	[GATE_UNIQUE] = "unique",       [GATE_RANGE] = "range",
+	[GATE_PATTERN] = "pattern",     [GATE_FRESHNESS] = "freshness",
+	[GATE_SCHEMA] = "schema",       [GATE_OFFSETS] = "offsets",
+	[GATE_FILE_SIZE] = "file_size", [GATE_SQL] = "sql",
 	[GATE_COMMAND] = "command",     [GATE_WEBHOOK] = "webhook",
 };
 
@@ -33,6 +35,7 @@ enum row {
 	ROW_MAX_CHANGE,
 	ROW_PUBLISHES,
 	ROW_MAX_MISSING,
+	ROW_QUERY,
 	ROW_COMMAND,
 	ROW_FILES,
 	ROW_COMPATIBILITY,
@@ -46,17 +49,18 @@ static const unsigned takers[ROWS] = {
 	[ROW_TYPE] = ANY,
 	[ROW_TIMEOUT] = ANY,
 	[ROW_PATHS] = ANY & ~OF(WEBHOOK),
-	[ROW_SCOPE] = ANY & ~(OF(SCHEMA) | OF(WEBHOOK)),
+	[ROW_SCOPE] = ANY & ~(OF(SCHEMA) | OF(SQL) | OF(WEBHOOK)),
 	[ROW_MONOTONE] = ANY,
 	[ROW_FIELD] = OF_FIELDS | OF(FRESHNESS),
 	[ROW_OPTIONAL] = (OF_FIELDS & ~OF(NULLS)) | OF(FRESHNESS),
-	[ROW_MIN] = OF(ROW_COUNT) | OF(RANGE) | OF(FILE_SIZE),
-	[ROW_MAX] = OF(ROW_COUNT) | OF_FIELDS | OF(FILE_SIZE),
+	[ROW_MIN] = OF(ROW_COUNT) | OF(RANGE) | OF(FILE_SIZE) | OF(SQL),
+	[ROW_MAX] = OF(ROW_COUNT) | OF_FIELDS | OF(FILE_SIZE) | OF(SQL),
 	[ROW_PATTERN] = OF(PATTERN),
 	[ROW_MAX_AGE] = OF(FRESHNESS),
 	[ROW_MAX_CHANGE] = OF(ROW_COUNT),
 	[ROW_PUBLISHES] = OF(ROW_COUNT),
 	[ROW_MAX_MISSING] = OF(OFFSETS),
+	[ROW_QUERY] = OF(SQL),
 	[ROW_COMMAND] = OF(COMMAND),
 	[ROW_FILES] = OF(COMMAND),
 	[ROW_COMPATIBILITY] = OF(SCHEMA),
@@ -69,7 +73,7 @@ static const struct prop_def defs[ROWS] = {
 		      .type = PROP_CHOICE,
 		      .required = true,
 		      .choices = "row_count|nulls|unique|range|pattern|freshness|schema|offsets|"
-				 "file_size|command|webhook",
+				 "file_size|sql|command|webhook",
 		      .doc = "what the gate asks: docs/gates.md"},
 	[ROW_TIMEOUT] = {.name = PREFIX "timeout.ms",
 			 .type = PROP_MS,
@@ -103,11 +107,12 @@ static const struct prop_def defs[ROWS] = {
 			"are fine"},
 	[ROW_MIN] = {.name = PREFIX "min",
 		     .doc = "`row_count`: fewest rows; `range`: least value, a number or a time; "
-			    "`file_size`: fewest bytes of a file"},
+			    "`file_size`: fewest bytes of a file; `sql`: least value of the "
+			    "query's one number"},
 	[ROW_MAX] = {.name = PREFIX "max",
 		     .doc = "`row_count`: most rows; `range`: greatest value; `nulls`, `unique`, "
 			    "`pattern`: most rows that may fail, a number (0) or a share (`1%`); "
-			    "`file_size`: most bytes of a file"},
+			    "`file_size`: most bytes of a file; `sql`: greatest value"},
 	[ROW_PATTERN] = {.name = PREFIX "pattern",
 			 .doc = "`pattern`: a POSIX extended regular expression that a whole value "
 				"matches"},
@@ -132,6 +137,9 @@ static const struct prop_def defs[ROWS] = {
 			     .doc = "`offsets`: how many may be missing that no policy left out; "
 				    "markers of transactions and what was compacted away are "
 				    "missing too"},
+	[ROW_QUERY] = {.name = PREFIX "query",
+		       .doc = "`sql`: a SELECT that gives no rows where all is well; with `min` "
+			      "or `max`, one number"},
 	[ROW_COMMAND] = {.name = PREFIX "command", .doc = "`command`: run by `/bin/sh -c`"},
 	[ROW_FILES] = {.name = PREFIX "files",
 		       .type = PROP_BOOL,

@@ -23,7 +23,7 @@ static const gate_kind kinds[GATE_TYPES] = {
 	[GATE_ROW_COUNT] = gate_run_row_count, [GATE_OFFSETS] = gate_run_offsets,
 	[GATE_FILE_SIZE] = gate_run_file_size, [GATE_FRESHNESS] = gate_run_freshness,
 	[GATE_SCHEMA] = gate_run_schema,       [GATE_COMMAND] = gate_run_command,
-	[GATE_WEBHOOK] = gate_run_webhook,
+	[GATE_WEBHOOK] = gate_run_webhook,     [GATE_SQL] = gate_run_sql,
 };
 
 enum status gate_time(const struct gate_run *run, struct err *err)

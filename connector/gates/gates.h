@@ -19,6 +19,7 @@ enum gate_type {
 	GATE_SCHEMA,
 	GATE_OFFSETS,
 	GATE_FILE_SIZE,
+	GATE_SQL,
 	GATE_COMMAND,
 	GATE_WEBHOOK,
 	GATE_TYPES,
@@ -48,10 +49,11 @@ struct gate_config {
 	char *field; /* "a.b.c": of those that read records, else NULL */
 	bool optional; /* a file, or all of them, may lack the field */
 	struct gate_tolerance tolerance; /* nulls, unique, pattern */
-	char *low, *high; /* range; NULL: unset */
+	char *low, *high; /* range, sql; NULL: unset */
 	char *pattern; /* POSIX extended, for a whole value */
 	int64_t max_age_ms; /* freshness */
 	uint64_t max_missing; /* offsets */
+	char *query; /* sql */
 	char *command; /* command */
 	bool files;
 	enum gate_compatibility compatibility; /* schema */

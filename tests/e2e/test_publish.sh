@@ -14,12 +14,14 @@ cat >>"$dir/flights.properties" <<END
 bootstrap.servers=$servers
 lake.url=$TIDEMARK_LAKE
 publish.on.hold=prefix
-gates=far,many
+gates=far,many,routes
 gates.far.type=range
 gates.far.field=distance
 gates.far.min=0
 gates.many.type=row_count
 gates.many.min=1
+gates.routes.type=sql
+gates.routes.query=SELECT origin, destination FROM added WHERE origin = destination OR (SELECT count(*) FROM merged) < 2000
 END
 sed -i '/^publish.checkpoints/d' "$dir/flights.properties"
 
@@ -69,7 +71,7 @@ a_prefix_is_published() {
 }
 status_says_what_to_do() {
 	expect 0 status flights && says 'gate far refused' && says 'gate many passed' && says 'tidemark drop flights' &&
-		expect 0 log main -n 1 && says 'gates far passed many passed'
+		expect 0 log main -n 1 && says 'gates far passed many passed routes passed'
 }
 force_is_recorded() {
 	expect 2 publish flights --force && says '--reason' &&
