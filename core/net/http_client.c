@@ -192,11 +192,18 @@ static bool url_public(const char *url, struct buf *out)
 	return ok;
 }
 
+#define EXPECT_BYTES ((size_t)1 << 20)
+
 static struct curl_slist *headers_of(const struct http_request *request)
 {
-	/* Expect costs a round trip; curl's own Content-Type would be wrong. */
-	struct curl_slist *list = curl_slist_append(NULL, "Expect:");
+	struct curl_slist *list = NULL;
 	bool typed = false;
+
+	/* Expect costs a round trip. A large body is worth it: a server that refuses it
+	 * by its length closes the connection, and its answer may be lost. curl's own
+	 * Content-Type would be wrong. */
+	if (request->body_len < EXPECT_BYTES)
+		list = curl_slist_append(list, "Expect:");
 
 	for (const char *const *h = request->headers; h && *h; h++) {
 		typed = typed || strncasecmp(*h, "Content-Type:", 13) == 0;

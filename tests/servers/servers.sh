@@ -101,7 +101,8 @@ registry_start() {
 servers_stop() {
 	local pid
 	for pid in $KAFKA_PID $REGISTRY_PID; do
-		kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null
+		# what ends by a signal is no failure of who sources this with set -e
+		if kill "$pid" 2>/dev/null; then wait "$pid" 2>/dev/null || true; fi
 	done
 	KAFKA_PID='' REGISTRY_PID=''
 }
