@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/embedded/db.h"
@@ -48,6 +49,14 @@ ssize_t write(int fd, const void *data, size_t len)
 	return syscall(SYS_write, fd, data, len);
 }
 
+static double cpu_us(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
+}
+
 /* ---- the trees ---- */
 
 enum kind { ONE, TEN, SCATTERED, ADJACENT, WIDE, KINDS };
@@ -66,6 +75,7 @@ static const struct {
 
 struct beside {
 	struct samples lake;
+	struct samples cpu; /* the lake's, of the thread that asks; a diff's of all threads */
 	struct samples sql;
 	struct samples bare;
 	struct samples git;
@@ -279,15 +289,17 @@ static void commit_once(struct bench *b, struct tree *t, enum kind kind)
 	struct lake_txn *txn;
 	uint64_t bytes = own.bytes;
 	unsigned syncs = own.syncs;
-	double start;
+	double start, cpu;
 
 	pick(b, t, kinds[kind].adjacent, 1, 0, which, n);
 	start = bench_now_us();
+	cpu = cpu_us(CLOCK_THREAD_CPUTIME_ID);
 	bench_check(lake_txn_begin(t->lake, &t->head, &txn, &err), &err);
 	put_all(b, txn, which, n);
 	bench_check(lake_txn_commit(txn, "bench", &t->head, "bench", &t->head, &err), &err);
 	lake_txn_free(txn);
 	samples_add(&t->commits[kind].lake, bench_now_us() - start);
+	samples_add(&t->commits[kind].cpu, cpu_us(CLOCK_THREAD_CPUTIME_ID) - cpu);
 	t->syncs = own.syncs - syncs;
 	bytes = own.bytes - bytes;
 	samples_add(&t->bytes[kind], (double)bytes);
@@ -342,7 +354,7 @@ static void diff_lake(struct tree *t, const struct lake_id *theirs)
 	struct err err = ERR_INIT;
 	struct lake_diff *diff;
 	unsigned n = 0;
-	double start = bench_now_us();
+	double start = bench_now_us(), cpu = cpu_us(CLOCK_PROCESS_CPUTIME_ID);
 	enum status st;
 
 	bench_check(lake_diff_open(t->lake, &t->head, theirs, "", &diff, &err), &err);
@@ -352,6 +364,7 @@ static void diff_lake(struct tree *t, const struct lake_id *theirs)
 	}
 	lake_diff_close(diff);
 	samples_add(&t->diff.lake, bench_now_us() - start);
+	samples_add(&t->diff.cpu, cpu_us(CLOCK_PROCESS_CPUTIME_ID) - cpu);
 	if (st != ST_END || n != DIFFERENCES)
 		bench_die("a diff has not found what there is");
 }
@@ -365,11 +378,12 @@ static void merge_lake(struct tree *t, const struct lake_id *ours, const struct 
 	struct lake_move move = {.kind = LAKE_BRANCH, .name = name};
 	struct lake_conflicts conflicts;
 	struct err err = ERR_INIT;
-	double start = bench_now_us();
+	double start = bench_now_us(), cpu = cpu_us(CLOCK_THREAD_CPUTIME_ID);
 
 	bench_check(lake_merge_prepare(t->lake, &merge, &move.to, &conflicts, &err), &err);
 	bench_check(lake_refs_move(t->lake, &move, 1, "bench", &err), &err);
 	samples_add(&t->merge.lake, bench_now_us() - start);
+	samples_add(&t->merge.cpu, cpu_us(CLOCK_THREAD_CPUTIME_ID) - cpu);
 }
 
 /* The lake is opened anew before each, so that nothing is in its memory; the page
@@ -419,15 +433,19 @@ static void look_up(struct bench *b, struct tree *t, bool counts)
 	char path[BENCH_PATH_BYTES];
 	struct lake_entry entry;
 	struct err err = ERR_INIT;
-	double start, us;
+	double start, us, cpu;
 
 	bench_path((uint32_t)rng_below(&b->rng, t->n), path);
+	cpu = cpu_us(CLOCK_THREAD_CPUTIME_ID);
 	start = bench_now_us();
 	bench_check(lake_stat(t->lake, &t->head, path, &entry, &err), &err);
 	us = bench_now_us() - start;
+	cpu = cpu_us(CLOCK_THREAD_CPUTIME_ID) - cpu;
 	lake_entry_release(&entry);
-	if (counts)
+	if (counts) {
 		samples_add(&t->point.lake, us);
+		samples_add(&t->point.cpu, cpu);
+	}
 	us = sql_point(t->sql, path);
 	if (counts)
 		samples_add(&t->point.sql, us);
@@ -440,7 +458,7 @@ static void list_once(struct tree *t)
 	struct err err = ERR_INIT;
 	struct lake_list *list;
 	uint64_t n = 0, rows;
-	double start = bench_now_us(), us;
+	double start = bench_now_us(), us, cpu = cpu_us(CLOCK_THREAD_CPUTIME_ID);
 	enum status st;
 
 	bench_check(lake_list_open(t->lake, &t->head, prefix, &list, &err), &err);
@@ -450,6 +468,7 @@ static void list_once(struct tree *t)
 	}
 	lake_list_close(list);
 	samples_add(&t->list.lake, (bench_now_us() - start) / (double)n);
+	samples_add(&t->list.cpu, (cpu_us(CLOCK_THREAD_CPUTIME_ID) - cpu) / (double)n);
 	us = sql_scan(t->sql, prefix, &rows);
 	samples_add(&t->list.sql, us / (double)rows);
 	if (st != ST_END || rows != n)
@@ -520,6 +539,9 @@ static void print_beside(const struct bench *b, const char *label, size_t offset
 	const struct tree *t = &b->trees[b->n - 1];
 
 	print_row(b, label, "Tidemark", offset + offsetof(struct beside, lake), unit_us);
+	if (at(t, offset + offsetof(struct beside, cpu))->n)
+		print_row(b, label, "Tidemark's processor time",
+			  offset + offsetof(struct beside, cpu), unit_us);
 	if (at(t, offset + offsetof(struct beside, bare))->n)
 		print_row(b, label, "its bytes and syncs bare",
 			  offset + offsetof(struct beside, bare), unit_us);
