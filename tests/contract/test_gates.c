@@ -251,6 +251,23 @@ static void test_offsets(void **state)
 	gate_expect(&w, ST_HELD, "1 offsets are in no file, the first is t:0:6", GATE("offsets"));
 }
 
+/* Files in the folders of another partitioner: a partition counts as a whole where one of
+ * its files is among the paths. */
+static void test_offsets_in_folders(void **state)
+{
+	(void)state;
+	gate_write_raw(&w, "topics/t/country=DE/t+0+0000000000.jsonl", 0, 0, 3, "0,2", "x", 1);
+	gate_expect(&w, ST_HELD, "1 offsets are in no file, the first is t:0:1", GATE("offsets"));
+	gate_expect(&w, ST_HELD, "t:0:1", GATE("offsets") "gates.g.paths=topics/t/country=DE/");
+	gate_expect(&w, ST_HELD, "t:0:1", GATE("offsets") "gates.g.paths=topics/t/");
+	gate_expect(&w, ST_OK, NULL, GATE("offsets") "gates.g.paths=topics/t/country=AT/");
+	gate_show(&w);
+	gate_write_raw(&w, "topics/t/country=AT/t+0+0000000003.jsonl", 0, 3, 6, "3,5", "x", 1);
+	gate_write_raw(&w, "topics/t/country=DE/t+1+0000000000.jsonl", 1, 0, 1, "0", "x", 1);
+	gate_expect(&w, ST_HELD, "t:0:4", GATE("offsets") "gates.g.paths=topics/t/country=AT/");
+	gate_expect(&w, ST_OK, NULL, GATE("offsets") "gates.g.paths=topics/t/country=DE/");
+}
+
 static void test_offsets_wrong(void **state)
 {
 	(void)state;
@@ -608,6 +625,7 @@ int main(void)
 		T(test_row_count_change),
 		T(test_file_size),
 		T(test_offsets),
+		T(test_offsets_in_folders),
 		T(test_offsets_wrong),
 		T(test_offsets_lost),
 		T(test_webhook),

@@ -1,0 +1,116 @@
+#!/usr/bin/env bash
+# Folders by field and by time, with fewer open files than folders: what a rollback
+# takes back and a replay reads again lies at the same paths with the same
+# checksums; find, fsck, gates, export and drop go on working.
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+.ci/deps.sh quickstart
+kafka_start
+sent=0
+
+# run CODE [ARGUMENT]...: $config to the end, with room for few open files
+run() {
+	local code=$1 got=0
+	shift
+	tidemark run "$config" --until-latest --set "bootstrap.servers=$servers" --set lake.url="$TIDEMARK_LAKE" \
+		--set memory.max.bytes="$memory" --set gates=whole --set gates.whole.type=offsets \
+		--set checkpoint.records=1000000 --set consumer.override.session.timeout.ms=2000 \
+		--set consumer.override.heartbeat.interval.ms=500 "${settings[@]}" "$@" >"$dir/log" 2>&1 </dev/null 5>&- 6<&- || got=$?
+	[ "$got" = "$code" ] || {
+		cat "$dir/log"
+		echo "$config: exit code $got, not $code"
+		return 1
+	}
+}
+files() { tidemark --json ls -r main | grep -v '"path":"_tidemark/'; }
+head_of() { tidemark --json log "ingest-$name" -n 1 | sed 's/.*"id":"\([0-9a-f]*\)".*/\1/'; }
+
+# The batch before, kept by the rollback; the batch that is taken back and read again.
+replay() {
+	send good $sent $((sent + 2000)) && sent=$((sent + 2000))
+	run 0 || return
+	kept=$(head_of)
+	files >"$dir/kept"
+	send good $sent $((sent + 2000)) && sent=$((sent + 2000))
+	run 0 || return
+	files >"$dir/all"
+	[ "$(wc -l <"$dir/all")" -gt "$(($(wc -l <"$dir/kept") + 30))" ] || return
+	tidemark rollback "$name" --to "$kept" --yes >"$dir/log" 2>&1 || return
+	files | cmp - "$dir/kept" || return
+	run 0 && files | diff - "$dir/all"
+}
+# Some folder has more files of one partition than there were checkpoints.
+folders_took_turns() {
+	sed 's/.*"path":"\([^"]*\)".*/\1/; s/[^/]*$//' "$dir/all" | sort | uniq -c | sort -rn |
+		awk 'NR == 1 { most = $1 } END { exit !(most > 4) }'
+}
+# The file and row that find names hold the record.
+finds() {
+	local p offset path row
+	for p in 0 1; do
+		for offset in 0 7 500 1000 1500; do
+			tidemark --json find "flights:$p:$offset" >"$dir/found" || return
+			path=$(sed 's/.*"path":"\([^"]*\)".*/\1/' "$dir/found")
+			row=$(sed 's/.*"row":\([0-9]*\).*/\1/' "$dir/found")
+			record "$path" "$row" | grep -q "^$p $offset\$" || {
+				cat "$dir/found"
+				return 1
+			}
+		done
+	done
+}
+# record PATH ROW: its partition and offset, by the row itself or the file's metadata
+record() {
+	case $1 in
+	*.jsonl)
+		tidemark cat "main:$1" >"$dir/file"
+		sed -n "$(($2 + 1))s/.*\"partition\":\([0-9]*\),\"offset\":\([0-9]*\).*/\1 \2/p" "$dir/file"
+		;;
+	*)
+		tidemark stat "main:$1" | sed -n 's/.*tidemark.offsets[^0-9]*\([0-9,-]*\).*/\1/p' | tr , '\n' |
+			awk -F- -v row="$2" -v p="$(echo "$1" | sed 's/.*flights+\([0-9]*\)+.*/\1/')" \
+				'{ for (o = $1; o <= $NF; o++) if (n++ == row) print p, o }'
+		;;
+	esac
+}
+# Every record is there once, as SQL sees it.
+is_asked() {
+	tidemark sql "SELECT count(*), count(DISTINCT (_kafka.partition, _kafka.offset)) FROM flights" >"$dir/said" 2>"$dir/log" &&
+		grep -q "^$sent,$sent$" "$dir/said" || {
+		cat "$dir/said"
+		return 1
+	}
+}
+is_whole() {
+	tidemark fsck >"$dir/log" 2>&1 || {
+		cat "$dir/log"
+		return 1
+	}
+}
+exports() {
+	rm -rf "$dir/plain"
+	tidemark export main "$dir/plain" >/dev/null &&
+		(cd "$dir/plain" && find . -type f ! -path './_tidemark/*' | sed 's|^\./||' | sort) |
+		diff - <(sed 's/.*"path":"\([^"]*\)".*/\1/' "$dir/all" | sort)
+}
+drops() {
+	tidemark drop "$name" "$(head_of)..$(head_of)" --yes >"$dir/log" 2>&1 && is_whole &&
+		tidemark publish "$name" >"$dir/log" 2>&1 && files | cmp - "$dir/kept"
+}
+
+for name in flights-by-origin flights-hourly; do
+	config=config/$name.properties
+	TIDEMARK_LAKE=$dir/$name
+	export TIDEMARK_LAKE
+	settings=() memory='37 MiB'
+	[ $name = flights-by-origin ] || {
+		# by the distance, as if it were milliseconds
+		settings=(--set "path.format='second'=ss" --set partition.duration.ms=1000
+			--set timestamp.extractor=RecordField --set timestamp.field=distance)
+		memory='256 MiB'
+	}
+	for t in replay folders_took_turns finds is_whole is_asked exports drops; do
+		if "$t"; then ok "$name $t"; else cat "$dir/log"; bad "$name $t"; fi
+	done
+done
+[ "$failures" -eq 0 ]
