@@ -1,3 +1,4 @@
+#include <stdatomic.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +9,7 @@
 #include "connector/worker/connector.h"
 #include "core/base/log.h"
 
-static volatile bool stop;
+static atomic_bool stop;
 
 static void on_signal(int signal)
 {

@@ -1,4 +1,5 @@
 /* sql: questions to the files of any ref. */
+#include <stdatomic.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -14,7 +15,7 @@
 
 #define LEAST_MEMORY_BYTES ((int64_t)16 << 20)
 
-static volatile bool stopped;
+static atomic_bool stopped;
 
 static void on_signal(int signal)
 {

@@ -19,6 +19,8 @@
 #ifndef TIDEMARK_COLUMNAR_SQL_H
 #define TIDEMARK_COLUMNAR_SQL_H
 
+#include <stdatomic.h>
+
 #include "connector/columnar/sql_workspace.h"
 
 enum sql_format {
@@ -39,7 +41,7 @@ struct sql_query {
 	uint64_t memory_bytes; /* DuckDB's; 0: SQL_MEMORY_BYTES */
 	unsigned threads; /* 0: one for each processor */
 	int64_t timeout_ms; /* 0: none */
-	const volatile bool *stop; /* ends it early; may be NULL */
+	const atomic_bool *stop; /* ends it early; may be NULL */
 };
 
 /* Finds the tables that a query names. */

@@ -6,6 +6,8 @@
 #ifndef TIDEMARK_GATES_GATES_H
 #define TIDEMARK_GATES_GATES_H
 
+#include <stdatomic.h>
+
 #include "connector/history/publication.h"
 #include "core/base/props.h"
 
@@ -94,7 +96,7 @@ struct gate_subject {
 	size_t n_history;
 	bool steering; /* only the gates marked monotone are run */
 	struct clock *clock;
-	const volatile bool *stop; /* ends a gate early; may be NULL */
+	const atomic_bool *stop; /* ends a gate early; may be NULL */
 };
 
 enum gate_verdict { GATE_PASSED, GATE_REFUSED, GATE_BROKEN };

@@ -3,6 +3,8 @@
 #ifndef TIDEMARK_GATES_POST_H
 #define TIDEMARK_GATES_POST_H
 
+#include <stdatomic.h>
+
 #include "core/base/buf.h"
 #include "core/base/err.h"
 
@@ -11,7 +13,7 @@ struct post {
 	const char *secret; /* key of the HMAC in X-Tidemark-Signature; NULL: not signed */
 	const char *body;
 	int64_t timeout_ms;
-	const volatile bool *stop; /* ends it early; may be NULL */
+	const atomic_bool *stop; /* ends it early; may be NULL */
 };
 
 /* One try; a line with the answer's code and first line is added to output.

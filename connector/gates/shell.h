@@ -3,6 +3,8 @@
 #ifndef TIDEMARK_GATES_SHELL_H
 #define TIDEMARK_GATES_SHELL_H
 
+#include <stdatomic.h>
+
 #include "core/base/buf.h"
 #include "core/base/err.h"
 
@@ -12,7 +14,7 @@ struct shell_command {
 	 * which every variable that a command may be given is taken first. */
 	char *const *variables;
 	int64_t timeout_ms;
-	const volatile bool *stop; /* ends it early; may be NULL */
+	const atomic_bool *stop; /* ends it early; may be NULL */
 };
 
 /* Its standard input is empty; the last 64 KiB of what it writes are put into output.

@@ -3,6 +3,8 @@
 #ifndef TIDEMARK_WORKER_CONNECTOR_H
 #define TIDEMARK_WORKER_CONNECTOR_H
 
+#include <stdatomic.h>
+
 #include "connector/worker/config.h"
 #include "connector/worker/session.h"
 
@@ -14,7 +16,7 @@ struct connector_options {
 	bool until_latest;
 	bool adopt;
 	bool progress; /* a line on the terminal */
-	const volatile bool *stop; /* set by a signal: last checkpoint, then return */
+	const atomic_bool *stop; /* set by a signal: last checkpoint, then return */
 };
 
 /* Returns when it is stopped, done (until_latest), or cannot go on.

@@ -1,5 +1,6 @@
 #include "connector/worker/exporter.h"
 
+#include <stdatomic.h>
 #include <jansson.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -16,7 +17,7 @@ struct exporter {
 	const struct config *config;
 	struct lake *lake;
 	struct clock *clock;
-	const volatile bool *stop;
+	const atomic_bool *stop;
 	struct export_folder *folder;
 	struct lake_id shown;
 	struct err failed; /* ST_OK: the last one went well */
@@ -134,7 +135,7 @@ static void *exporter_main(void *ctx)
 }
 
 enum status exporter_start(const struct config *config, struct lake *lake, struct clock *clock,
-			   const volatile bool *stop, struct exporter **out, struct err *err)
+			   const atomic_bool *stop, struct exporter **out, struct err *err)
 {
 	struct export_folder *folder;
 	struct exporter *e;

@@ -5,6 +5,8 @@
 #ifndef TIDEMARK_WORKER_EXPORTER_H
 #define TIDEMARK_WORKER_EXPORTER_H
 
+#include <stdatomic.h>
+
 #include "connector/worker/config.h"
 
 struct exporter;
@@ -13,7 +15,7 @@ struct exporter;
  * names the property where it cannot be. stop may be NULL: ends an export early.
  * All are borrowed until exporter_stop(). */
 MUST_CHECK enum status exporter_start(const struct config *config, struct lake *lake,
-				      struct clock *clock, const volatile bool *stop,
+				      struct clock *clock, const atomic_bool *stop,
 				      struct exporter **out, struct err *err);
 /* catch_up: exports what the target shows now first, but for a stop. */
 void exporter_stop(struct exporter *e, bool catch_up);

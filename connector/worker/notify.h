@@ -10,6 +10,7 @@
 #ifndef TIDEMARK_WORKER_NOTIFY_H
 #define TIDEMARK_WORKER_NOTIFY_H
 
+#include <stdatomic.h>
 #include <jansson.h>
 
 #include "core/base/err.h"
@@ -41,7 +42,7 @@ struct notify {
 	const struct config *config;
 	struct lake *lake; /* served (lake_serve), so that a command can read it */
 	struct clock *clock;
-	const volatile bool *stop; /* ends it early, for the next start to tell; may be NULL */
+	const atomic_bool *stop; /* ends it early, for the next start to tell; may be NULL */
 };
 
 /* Before the target is moved: what is there now is no news to notifiers that were never

@@ -3,6 +3,8 @@
 #ifndef TIDEMARK_WORKER_PUBLISHER_H
 #define TIDEMARK_WORKER_PUBLISHER_H
 
+#include <stdatomic.h>
+
 #include "connector/history/publish.h"
 #include "connector/worker/config.h"
 
@@ -14,7 +16,7 @@ struct publisher {
 	struct lake *lake;
 	struct clock *clock;
 	struct rng *rng;
-	const volatile bool *stop; /* ends a gate early; may be NULL */
+	const atomic_bool *stop; /* ends a gate early; may be NULL */
 };
 
 struct publisher_options {

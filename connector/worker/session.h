@@ -9,6 +9,8 @@
 #ifndef TIDEMARK_WORKER_SESSION_H
 #define TIDEMARK_WORKER_SESSION_H
 
+#include <stdatomic.h>
+
 #include "connector/history/ingest.h"
 #include "connector/history/publication.h"
 #include "connector/kafka/consumer.h"
@@ -33,7 +35,7 @@ struct session_options {
 	bool until_latest;
 	bool adopt;
 	/* Set by a signal: waiting for Kafka ends with ST_INTERRUPTED. NULL: never. */
-	const volatile bool *stop;
+	const atomic_bool *stop;
 	/* Called after each checkpoint. */
 	void (*checkpointed)(void *ctx, const struct checkpoint *head, const struct batch *batch);
 	void *ctx;

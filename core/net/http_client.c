@@ -7,6 +7,7 @@
  * told to the caller. */
 #include "core/net/http_client.h"
 
+#include <stdatomic.h>
 #include <curl/curl.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -21,7 +22,7 @@ struct http_client {
 	long connect_timeout_ms;
 	long timeout_ms; /* 0: none */
 	size_t max_body_bytes;
-	const volatile bool *stop;
+	const atomic_bool *stop;
 };
 
 /* What the callbacks of one request know. */
@@ -160,7 +161,7 @@ static int before_send(void *ctx, char *remote_ip, char *local_ip, int remote_po
 /* Called about once a second, too, where nothing comes. */
 static int on_progress(void *ctx, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
 {
-	const volatile bool *stop = ctx;
+	const atomic_bool *stop = ctx;
 
 	(void)a, (void)b, (void)c, (void)d;
 	return *stop;

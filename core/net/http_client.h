@@ -5,6 +5,8 @@
 #ifndef TIDEMARK_NET_HTTP_CLIENT_H
 #define TIDEMARK_NET_HTTP_CLIENT_H
 
+#include <stdatomic.h>
+
 #include "core/base/buf.h"
 #include "core/base/err.h"
 
@@ -17,7 +19,7 @@ struct http_client_options {
 	int64_t connect_timeout_ms; /* 0: 10,000 */
 	int64_t timeout_ms; /* a whole request; 0: 30,000; -1: none */
 	size_t max_body_bytes; /* of an answer in memory; 0: 64 MiB */
-	const volatile bool *stop; /* where it becomes true, requests end; NULL: never */
+	const atomic_bool *stop; /* where it becomes true, requests end; NULL: never */
 };
 
 struct http_request {

@@ -2,6 +2,7 @@
  * what is refused; and that nothing stays behind, however a query ends. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <cmocka.h>
 
@@ -523,7 +524,7 @@ static void test_escapes(void **state)
 	"SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE (a.range * b.range) % 7 = " \
 	"3"
 
-static volatile bool stop;
+static atomic_bool stop;
 
 static void *stop_soon(void *ctx)
 {

@@ -5,6 +5,8 @@
 #ifndef TIDEMARK_TESTS_GATE_STEPS_H
 #define TIDEMARK_TESTS_GATE_STEPS_H
 
+#include <stdatomic.h>
+
 #include "connector/gates/gates.h"
 #include "tests/lib/history_steps.h"
 
@@ -18,7 +20,7 @@ struct gate_world {
 	uint64_t history[8];
 	size_t n_history;
 	bool steering;
-	volatile bool stop;
+	atomic_bool stop;
 	struct clock *clock;
 	const char *schema; /* that the configuration knows; NULL: none */
 };
