@@ -157,7 +157,8 @@ const struct command command_sql = {
 	.summary = "answers one SELECT over the topics at a ref",
 	.help = "Tables are topics at REF (main): FROM orders; at another: FROM \"main~1:orders\"; "
 		"any\nfolder or file: FROM \"reference/cities\". DESCRIBE orders shows its "
-		"columns.\n\n"
+		"columns. History:\nlake$commits, lake$checkpoints, lake$offsets, lake$publishes, "
+		"lake$files.\n\n"
 		"The format is a table on a terminal, else CSV; --json means jsonl. --memory "
 		"1GiB,\n"
 		"--timeout 30s and --threads N bound it; Ctrl-C ends it. Nothing is written but "

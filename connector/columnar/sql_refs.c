@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "connector/columnar/sql_history.h"
 #include "connector/columnar/sql_table.h"
 #include "connector/history/state.h"
 #include "core/base/props.h"
@@ -240,7 +241,11 @@ static enum status find(void *ctx, const char *name, struct sql_workspace *works
 	if (st != ST_OK)
 		return err_wrap(err, st, "table '%s'", name);
 	st = sql_workspace_hold(workspace, r->lake, &w.commit, err);
-	if (st == ST_OK)
+	if (st == ST_OK &&
+	    strncasecmp(w.table, SQL_HISTORY_PREFIX, strlen(SQL_HISTORY_PREFIX)) == 0)
+		st = sql_history_add(t, r->lake, &w.commit, w.table + strlen(SQL_HISTORY_PREFIX),
+				     err);
+	else if (st == ST_OK)
 		st = strchr(w.table, '/') ? add_path(r, &w, t, err) : add_topic(r, &w, t, err);
 	if (st == ST_OK)
 		*out = sql_table_describe(t);

@@ -3,6 +3,7 @@
  *   orders            the topic at the query's own ref
  *   main:orders       at another; a ref is what lake_resolve() takes
  *   reference/cities  any folder, or one file, by its path
+ *   lake$commits      history (sql_history.h)
  *
  * Names are matched exactly, else without case where one topic alone is meant. */
 #ifndef TIDEMARK_COLUMNAR_SQL_REFS_H

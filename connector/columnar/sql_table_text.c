@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define KEPT_ROWS 1000
-#define CELL_CHARACTERS 60
+#define CELL_CHARACTERS 64 /* an id */
 
 struct column {
 	bool number;

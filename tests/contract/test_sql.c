@@ -407,6 +407,36 @@ static void test_names(void **state)
 	expect_error("FROM One", ST_USAGE, "may be 'topics/ONE' or 'topics/one'");
 }
 
+/* ---- history ---- */
+
+static void test_history(void **state)
+{
+	struct lake_id main_head = head_of(LAKE, "main"), dev;
+	char hex[LAKE_ID_HEX_BYTES];
+	AUTO(freep) char *ids = NULL;
+
+	(void)state;
+	put_text(NAMED("one", "0000", "jsonl"), "{\"id\":1}\n");
+	put_text("_tidemark/c.json", "{}");
+	dev = head_of(LAKE, "dev~1");
+	lake_id_hex(&main_head, hex);
+	ids = xasprintf("%s,", hex);
+	expect("SELECT count(*), count(DISTINCT id), max(generation) FROM lake$commits", "3,3,3\n");
+	expect("SELECT c.id = p.id FROM lake$commits c, \"main:lake$commits\" p WHERE "
+	       "len(c.parents) = 0",
+	       "true\n");
+	lake_id_hex(&dev, hex);
+	free(ids);
+	ids = xasprintf("%s,%s\n", hex, "true");
+	expect("SELECT parents[1], time > TIMESTAMPTZ '2020-01-01' FROM LAKE$COMMITS ORDER BY "
+	       "generation DESC LIMIT 1",
+	       ids);
+	expect("SELECT path, size, topic, partition, first_offset, records FROM lake$files",
+	       NAMED("one", "0000", "jsonl") ",9,one,0,0,\n");
+	expect("SELECT count(*) FROM lake$checkpoints, lake$offsets, lake$publishes", "0\n");
+	expect_error("FROM lake$nothing", ST_NOT_FOUND, "there are lake$commits, lake$checkpoints");
+}
+
 /* ---- forms of the answer ---- */
 
 static void expect_form(enum sql_format format, const char *query, const char *text)
@@ -603,6 +633,7 @@ static void test_damage(void **state)
 			cmocka_unit_test_setup_teardown(test_names, open, close_lake),             \
 			cmocka_unit_test_setup_teardown(test_damage, open, close_lake),            \
 			cmocka_unit_test_setup_teardown(test_avro, open, close_lake),              \
+			cmocka_unit_test_setup_teardown(test_history, open, close_lake),           \
 	}
 
 int main(void)

@@ -81,8 +81,17 @@ force_is_recorded() {
 		expect 0 status flights && ! grep -q held "$dir/said"
 }
 
+history_as_tables() {
+	expect 0 sql --at ingest-flights 'SELECT count(*), sum(records), count(DISTINCT connector) FROM lake$checkpoints' && says '^4,6000,1$' &&
+		expect 0 sql --at ingest-flights 'SELECT min(from_offset), count(DISTINCT topic), sum(to_offset - from_offset) FROM lake$offsets' &&
+		says '^0,1,6000$' &&
+		expect 0 sql 'SELECT count(*), count(forced), count(DISTINCT checkpoint) FROM lake$publishes WHERE gates IS NOT NULL' &&
+		says '^2,1,2$' &&
+		expect 0 sql 'SELECT sum(records), sum(records) = (SELECT count(*) FROM flights) FROM lake$files' && says '^6000,true$'
+}
+
 make_lake
-for name in a_dry_run_moves_nothing a_prefix_is_published status_says_what_to_do force_is_recorded; do
+for name in a_dry_run_moves_nothing a_prefix_is_published status_says_what_to_do force_is_recorded history_as_tables; do
 	if "$name"; then ok "$name"; else bad "$name"; fi
 done
 expect 0 fsck
