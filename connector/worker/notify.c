@@ -207,14 +207,13 @@ static void note_failure(const struct notify *n, const struct notifier *to, stru
 /* ---- all that there is to tell ---- */
 
 /* What was shown since the sequence, newest first. */
-static enum status moves_since(const struct notify *n, const struct line *line, int64_t sequence,
-			       struct moves *out, struct err *err)
+static enum status moves_since(const struct line *line, int64_t sequence, struct moves *out,
+			       struct err *err)
 {
 	struct shown shown;
 	struct lake_id at;
 	enum status st = shown_read(line, &shown, err);
 
-	(void)n;
 	at = shown.id;
 	for (uint64_t left = shown.sequence; st == ST_OK && (int64_t)left > sequence; left--) {
 		AUTO(lake_commit_release) struct lake_commit x = {0};
@@ -283,7 +282,7 @@ enum status notify_catch_up(const struct notify *n, const struct notifier *to, s
 	enum status st;
 
 	standing_read(n, to, &s);
-	st = moves_since(n, &line, s.sequence < 0 ? INT64_MAX : s.sequence, &moves, err);
+	st = moves_since(&line, s.sequence < 0 ? INT64_MAX : s.sequence, &moves, err);
 	for (size_t i = moves.n; st == ST_OK && i > 0; i--)
 		st = tell_of(n, to, &line, &moves.items[i - 1], &s, err);
 	return st == ST_NOT_FOUND && moves.n == 0 ? ST_OK : st;

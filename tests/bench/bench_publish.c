@@ -18,7 +18,8 @@
 
 #define AT_EACH_END 100
 #define NEAR_ROUNDS 11
-#define MIDDLE_ROUNDS 3
+#define MIDDLE_ROUNDS 5
+#define FAR_ROUNDS 3
 #define BARE_ROUNDS 5
 
 struct bench {
@@ -227,17 +228,17 @@ int main(int argc, char **argv)
 	}
 	measure_publishes(argv[1], publishes);
 	open_bench(&b, argv[1], "rollbacks");
-	fill(&b, far + MIDDLE_ROUNDS * (far / 10) + NEAR_ROUNDS * 10 + 100);
+	fill(&b, FAR_ROUNDS * far + MIDDLE_ROUNDS * (far / 10) + NEAR_ROUNDS * 10 + 100);
 	/* each leaves the line shorter by what it went over */
 	measure_rollbacks(&b, 10, NEAR_ROUNDS, ROLLBACK_RESET);
 	measure_rollbacks(&b, far / 10, MIDDLE_ROUNDS, ROLLBACK_RESET);
-	measure_rollbacks(&b, far, 1, ROLLBACK_RESET);
+	measure_rollbacks(&b, far, FAR_ROUNDS, ROLLBACK_RESET);
 	close_bench(&b);
 	open_bench(&b, argv[1], "reverts");
 	fill(&b, far + 100);
 	measure_rollbacks(&b, 10, NEAR_ROUNDS, ROLLBACK_REVERT);
 	measure_rollbacks(&b, far / 10, MIDDLE_ROUNDS, ROLLBACK_REVERT);
-	measure_rollbacks(&b, far, 3, ROLLBACK_REVERT);
+	measure_rollbacks(&b, far, FAR_ROUNDS, ROLLBACK_REVERT);
 	close_bench(&b);
 	return 0;
 }
