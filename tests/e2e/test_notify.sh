@@ -6,8 +6,13 @@
 .ci/deps.sh quickstart
 kafka_start
 export TIDEMARK_LAKE=$dir/lake
-receiver=''
-trap '[ -z "$receiver" ] || kill "$receiver" || true; end' EXIT
+receiver='' connector=''
+end_all() {
+	local one
+	for one in $receiver $connector; do kill "$one" || true; done
+	end
+}
+trap end_all EXIT
 
 python3 tests/e2e/receiver.py "$dir" hush 5>&- 6<&- &
 receiver=$!
@@ -62,10 +67,28 @@ told() {
 # Moves of the target for which Kafka is not asked.
 back() { expect 0 rollback "$file" --to ingest-flights~1 --target-only --yes; }
 
+# until_told HOW: both have heard of such a move.
+until_told() {
+	local end=$((SECONDS + 30))
+	until grep -q " $1 " "$dir/events" && grep -q "^$1 " "$dir/ran"; do
+		kill -0 "$connector" && [ "$SECONDS" -lt "$end" ] || {
+			cat "$dir/log"
+			return 1
+		}
+		sleep 0.05
+	done
+}
+
 a_connector_tells() {
 	send good 0 4000
-	expect 0 run "$file" --until-latest --set publish.checkpoints=1 && [ -s "$dir/events" ] &&
-		told "$(wc -l <"$dir/events")" && grep -q '^publish ' "$dir/ran"
+	tidemark run "$file" --set publish.checkpoints=1 >"$dir/log" 2>&1 </dev/null 5>&- 6<&- &
+	connector=$!
+	# also of what a command moves, which knows no secret
+	until_told publish && expect 0 rollback flights --to ingest-flights~1 --target-only --yes && until_told rollback || return
+	kill -TERM "$connector"
+	wait "$connector" || return
+	connector=''
+	told "$(wc -l <"$dir/events")" && [ "$(grep -c ' rollback ' "$dir/events")" = 1 ]
 }
 commands_tell() {
 	rm "$dir/events" "$dir/ran"
