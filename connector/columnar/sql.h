@@ -28,6 +28,9 @@ enum sql_format {
 	SQL_CSV, /* RFC 4180, with a line of names */
 	SQL_JSON, /* one object a line */
 	SQL_PARQUET,
+	/* No rows, but the text of the Avro schema that the first Parquet file of the
+	 * query's one table was written with; nothing where there is none. */
+	SQL_AVRO_SCHEMA,
 };
 
 /* false: no such format. */

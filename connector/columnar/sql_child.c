@@ -4,11 +4,13 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "connector/columnar/sql_output.h"
 #include "connector/columnar/sql_sandbox.h"
+#include "connector/columnar/sql_union.h"
 #include "connector/columnar/sql_wire.h"
 #include "core/base/file.h"
 #include "core/base/killpoint.h"
@@ -80,12 +82,27 @@ static enum status prepare(struct sql_session *s, const json_t *request, const j
 	enum status st;
 
 	sql_sandbox_files(tables);
+	if (format == SQL_AVRO_SCHEMA)
+		return ST_OK;
 	st = sql_session_threads(s, (unsigned)number_of(request, "threads"), err);
 	if (st == ST_OK)
 		st = sql_session_tables(s, tables, err);
 	if (st == ST_OK)
 		st = sql_session_lock(s, tables, format == SQL_PARQUET ? SQL_DATA_PATH : NULL, err);
 	return st == ST_OK ? sql_session_prepare(s, err) : st;
+}
+
+static enum status write_schema(struct sql_session *s, const json_t *tables, struct err *err)
+{
+	AUTO(buf_release) struct buf text = BUF_INIT;
+	const json_t *group =
+		json_array_get(json_object_get(json_array_get(tables, 0), "groups"), 0);
+	enum status st = ST_OK;
+
+	if (strcmp(json_string_value(json_object_get(group, "format")), "parquet") == 0)
+		st = sql_union_schema(s, group, &text, err);
+	return st == ST_OK ? fd_write_all(SQL_DATA_FD, buf_str(&text), text.len, "the answer", err)
+			   : st;
 }
 
 static enum status answer(struct sql_session *s, json_t *request, bool *watched, struct err *err)
@@ -107,7 +124,9 @@ static enum status answer(struct sql_session *s, json_t *request, bool *watched,
 	*watched = start_watch(json_object_get(request, "folder"));
 	st = prepare(s, request, json_object_get(tables, "tables"), format, err);
 	KILL_POINT("sql.run");
-	if (st == ST_OK)
+	if (st == ST_OK && format == SQL_AVRO_SCHEMA)
+		st = write_schema(s, json_object_get(tables, "tables"), err);
+	else if (st == ST_OK)
 		st = sql_output_write(s, format, SQL_DATA_FD, &rows, err);
 	close(SQL_DATA_FD);
 	if (st == ST_OK)

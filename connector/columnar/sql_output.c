@@ -162,6 +162,7 @@ static void add_value(struct output *o, size_t column, const char *text, size_t 
 		add_json(out, text ? text : "null", text ? len : 4);
 		break;
 	case SQL_PARQUET:
+	case SQL_AVRO_SCHEMA:
 		break;
 	}
 }

@@ -101,9 +101,8 @@ static void arms_free(struct arm *arms, size_t n)
 	free(arms);
 }
 
-/* The Avro schema that a Parquet file was written with; "" where it holds none. */
-static enum status parquet_schema(struct sql_session *s, const json_t *group, struct buf *out,
-				  struct err *err)
+enum status sql_union_schema(struct sql_session *s, const json_t *group, struct buf *out,
+			     struct err *err)
 {
 	AUTO(buf_release) struct buf sql = BUF_INIT;
 
@@ -125,7 +124,7 @@ static enum status read_schema(struct sql_session *s, struct arm *arm, struct er
 	if (avro)
 		buf_adds(&text, avro);
 	else if (strcmp(text_of(arm->group, "format"), "parquet") == 0)
-		st = parquet_schema(s, arm->group, &text, err);
+		st = sql_union_schema(s, arm->group, &text, err);
 	if (st != ST_OK || text.len == 0)
 		return st;
 	/* where it is none, the file is read without it */

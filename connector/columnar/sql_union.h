@@ -14,4 +14,9 @@
 MUST_CHECK enum status sql_union_add(struct sql_session *s, const json_t *groups, struct buf *out,
 				     struct err *err);
 
+/* The Avro schema that the Parquet files of a group were written with; nothing where
+ * they hold none. Appends it. */
+MUST_CHECK enum status sql_union_schema(struct sql_session *s, const json_t *group, struct buf *out,
+					struct err *err);
+
 #endif

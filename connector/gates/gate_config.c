@@ -385,10 +385,11 @@ static enum status schema_of(const struct reading *r, struct gate_config *g, str
 	};
 
 	if (!r->around->schemas)
-		return err_set(err, ST_USAGE,
-			       "gates.%s.type=schema: only files of format=avro have schemas; "
-			       "remove the gate",
-			       r->name);
+		return err_set(
+			err, ST_USAGE,
+			"gates.%s.type=schema: only files of format=avro and parquet have schemas; "
+			"remove the gate",
+			r->name);
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (strcmp(names[i], text_of(r, "compatibility")) == 0)
 			g->compatibility = (enum gate_compatibility)i;

@@ -11,6 +11,7 @@ static const struct {
 	enum file_codec codec;
 } forms[] = {
 	{".avro", &rows_container, CODEC_NULL}, /* its head names the codec */
+	{".parquet", &rows_parquet, CODEC_NULL},
 	{".jsonl", &rows_lines, CODEC_NULL},
 	{".jsonl.gz", &rows_lines, CODEC_GZIP},
 	{".jsonl.zst", &rows_lines, CODEC_ZSTANDARD},
@@ -63,6 +64,8 @@ enum status rows_open(struct lake *lake, const struct lake_id *commit, const cha
 	AUTO(rows_closep) struct rows *r = xcalloc(1, sizeof(*r));
 	enum status st;
 
+	r->lake = lake;
+	r->commit = *commit;
 	r->path = path;
 	r->fields = fields;
 	r->n_fields = n_fields;

@@ -12,6 +12,8 @@
 
 struct rows {
 	const struct rows_form *form;
+	struct lake *lake;
+	struct lake_id commit;
 	struct lake_object *object;
 	struct byte_source source; /* of the object */
 	enum file_codec codec; /* of lines */
@@ -21,6 +23,7 @@ struct rows {
 	struct value *values;
 	char **lack; /* one a field; NULL: it has it */
 	void *form_data;
+	void *asking; /* Parquet: who reads it */
 };
 
 struct rows_form {
@@ -32,6 +35,7 @@ struct rows_form {
 
 extern const struct rows_form rows_container;
 extern const struct rows_form rows_lines;
+extern const struct rows_form rows_parquet;
 
 /* ST_POISON: "<path>: " and why. */
 enum status rows_bad(const struct rows *rows, struct err *err, const char *fmt, ...)

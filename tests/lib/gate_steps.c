@@ -9,6 +9,7 @@
 
 #include "tests/lib/gate_steps.h"
 #include "tests/lib/lake_steps.h"
+#include "connector/columnar/parquet_file.h"
 #include "tests/lib/must.h"
 #include "tests/lib/tempdir.h"
 
@@ -56,8 +57,14 @@ void gate_write(struct gate_world *w, const struct gate_format *format, int part
 		.schema_json = format ? format->schema : NULL,
 		.path_prefix = "topics",
 	};
+	AUTO(parquet_engine_freep) struct parquet_engine *engine = NULL;
 	AUTO(partition_writer_freep) struct partition_writer *writer = NULL;
 
+	if (settings.format == FORMAT_PARQUET) {
+		MUST(parquet_engine_new(&engine, &err));
+		settings.parquet = engine;
+		settings.codec = CODEC_SNAPPY;
+	}
 	if (settings.format == FORMAT_BYTES)
 		settings.converter = CONVERTER_BYTES;
 	MUST(writer_settings_check(&settings, &err));

@@ -30,7 +30,8 @@ void gate_world_close(struct gate_world *w);
 
 /* How records are written: JSON lines without a codec where all is zero. */
 struct gate_format {
-	enum file_format format; /* with schema: FORMAT_AVRO; else FORMAT_JSON, FORMAT_BYTES */
+	enum file_format format; /* with schema: FORMAT_AVRO, FORMAT_PARQUET; else FORMAT_JSON,
+				    FORMAT_BYTES */
 	enum file_codec codec;
 	const char *schema; /* JSON is converted to it */
 };
