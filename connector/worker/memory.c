@@ -70,7 +70,9 @@ struct memory_plan memory_plan_make(int64_t total, int64_t library, size_t parti
 			    : kbytes < QUEUE_MIN_KBYTES ? QUEUE_MIN_KBYTES
 							: (int32_t)kbytes;
 	plan.files_per_task = files_of_task(&plan, library, partitions, tasks, writer_bytes);
-	plan.files_per_writer = plan.files_per_task / (share ? share : 1);
+	plan.waiting_per_task = (size_t)(plan.writers / 4 / tasks);
+	plan.files_per_writer =
+		(plan.files_per_task - plan.files_per_task / 4) / (share ? share : 1);
 	if (plan.files_per_writer > WRITER_FILES_MAX)
 		plan.files_per_writer = WRITER_FILES_MAX;
 	if (plan.files_per_writer < 1)

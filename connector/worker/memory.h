@@ -14,8 +14,9 @@ struct memory_plan {
 	size_t files_per_task; /* open files of one task, past which it checkpoints */
 	int64_t needed; /* with all of them open; may be over total */
 	/* Open files of one partition's writer, past which it finishes the oldest: so that
-	 * those of a task's partitions stay within the task's. */
+	 * those of a task's partitions stay within three quarters of the task's. */
 	size_t files_per_writer;
+	size_t waiting_per_task; /* partition_writer_waiting(), past which it checkpoints */
 };
 
 /* library: bytes that a library takes before anything is written, 0 or

@@ -454,6 +454,7 @@ static enum status connect_kafka(struct session *s, struct err *err)
 	}
 	s->shared.consumer = s->consumer;
 	s->shared.limit_files = s->memory.files_per_task;
+	s->shared.limit_waiting = s->memory.waiting_per_task;
 	return st;
 }
 

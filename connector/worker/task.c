@@ -11,8 +11,6 @@
 #define RETRY_FIRST_MS 300
 /* Records between two sums of bytes and open files. */
 #define SUM_EVERY 256
-/* Files that wait for a checkpoint, past which there is one: each holds up to 16 KiB. */
-#define FINISHED_MAX 1024
 
 static void fail(struct task *t, enum status st, const struct err *err)
 {
@@ -100,7 +98,7 @@ static void sum_bytes(struct task *t, struct task_partition *p)
 {
 	uint64_t now = p->writer ? partition_writer_bytes(p->writer) : 0;
 	size_t files = p->writer ? partition_writer_open_files(p->writer) : 0;
-	size_t finished = p->writer ? partition_writer_finished_files(p->writer) : 0;
+	size_t waiting = p->writer ? partition_writer_waiting(p->writer) : 0;
 
 	if (now > p->bytes) {
 		atomic_fetch_add_explicit(&t->shared->bytes, (long long)(now - p->bytes),
@@ -109,9 +107,9 @@ static void sum_bytes(struct task *t, struct task_partition *p)
 	}
 	t->open_files += files - p->open_files;
 	p->open_files = files;
-	t->finished_files += finished - p->finished_files;
-	p->finished_files = finished;
-	if (t->open_files > t->shared->limit_files || t->finished_files > FINISHED_MAX)
+	t->waiting += waiting - p->waiting;
+	p->waiting = waiting;
+	if (t->open_files > t->shared->limit_files || t->waiting > t->shared->limit_waiting)
 		t->shared->full = true;
 	t->countdown = SUM_EVERY;
 }

@@ -29,6 +29,7 @@ struct task_shared {
 	int64_t limit_records; /* of a batch, all tasks together; 0: none */
 	int64_t limit_bytes;
 	size_t limit_files; /* open files of one task */
+	size_t limit_waiting; /* partition_writer_waiting() of a task, likewise */
 	atomic_llong records; /* of the batch that is being filled, all tasks */
 	atomic_llong bytes;
 	atomic_bool moved; /* a position moved */

@@ -16,7 +16,7 @@ struct task_partition {
 	int64_t start; /* where the batch begins */
 	_Atomic int64_t next; /* next to read; the coordinator reads it */
 	int64_t until;
-	size_t open_files, finished_files; /* as counted in the task's */
+	size_t open_files, waiting; /* as counted in the task's */
 	uint64_t bytes; /* that partition_writer_bytes() said last */
 	struct partition_writer *writer;
 	struct deadletter_writer *deadletters;
@@ -53,7 +53,7 @@ struct task {
 	int64_t timestamp_least, timestamp_greatest;
 	uint64_t records, deadletters;
 	uint64_t countdown; /* records until bytes are summed again */
-	size_t open_files, finished_files; /* of all partitions */
+	size_t open_files, waiting; /* of all partitions */
 	struct stalled stalled;
 
 	atomic_bool attention; /* the mailbox is not empty */

@@ -204,7 +204,7 @@ static enum status cut_partition(struct task_shared *s, struct task_partition *p
 	p->start = p->next;
 	atomic_fetch_sub_explicit(&s->bytes, (long long)p->bytes, memory_order_relaxed);
 	p->bytes = 0;
-	p->open_files = p->finished_files = 0;
+	p->open_files = p->waiting = 0;
 	return ST_OK;
 }
 
@@ -233,7 +233,7 @@ static void make_cut(struct task *t, uint64_t number)
 				  memory_order_relaxed);
 	t->timestamp_least = t->timestamp_greatest = -1;
 	t->records = t->deadletters = 0;
-	t->open_files = t->finished_files = 0;
+	t->open_files = t->waiting = 0;
 	t->countdown = 0;
 	pthread_mutex_lock(&t->lock);
 	*t->last_cut = cut;

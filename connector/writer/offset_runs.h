@@ -20,13 +20,30 @@ struct offset_runs {
 		.text = BUF_INIT, .from = 0, .to = -1                                              \
 	}
 
+/* Where rows take turns in their folders nearly every row is a run: so no printf. */
+static inline void offset_runs_add_number(struct buf *text, int64_t n)
+{
+	char digits[20];
+	size_t i = sizeof(digits);
+
+	do {
+		digits[--i] = (char)('0' + n % 10);
+		n /= 10;
+	} while (n);
+	buf_add(text, digits + i, sizeof(digits) - i);
+}
+
 static inline void offset_runs_close(struct offset_runs *r)
 {
 	if (r->from > r->to)
 		return;
-	buf_addf(&r->text, "%s%" PRId64, r->text.len ? "," : "", r->from);
-	if (r->to > r->from)
-		buf_addf(&r->text, "-%" PRId64, r->to);
+	if (r->text.len)
+		buf_addc(&r->text, ',');
+	offset_runs_add_number(&r->text, r->from);
+	if (r->to > r->from) {
+		buf_addc(&r->text, '-');
+		offset_runs_add_number(&r->text, r->to);
+	}
 	r->from = 0;
 	r->to = -1;
 }

@@ -17,6 +17,12 @@
 /* Files that are finished before the checkpoint, from which on the next ones are
  * made durable together with it, and not each by itself. */
 #define MANY_FINISHED 16
+/* What a finished file takes beside its path and its rows' offsets, roughly; and what
+ * its upload may keep in memory until then (core/embedded/upload.c). */
+#define FINISHED_BYTES 1024
+#define UPLOAD_KEPT_BYTES (16 << 10)
+/* The text of a file's offsets, at most: rows that take turns have a run each. */
+#define OFFSETS_MAX_BYTES ((size_t)4 << 20)
 
 struct partition_writer {
 	const struct writer_settings *settings;
@@ -31,6 +37,7 @@ struct partition_writer {
 	struct partition_path *path; /* NULL: the partition's own folder */
 	struct written_files finished; /* before the checkpoint */
 	uint64_t finished_bytes, finished_records;
+	size_t finished_kept; /* in memory */
 	struct buf joined, tail, scratch;
 };
 
@@ -114,9 +121,13 @@ size_t partition_writer_open_files(const struct partition_writer *w)
 	return n;
 }
 
-size_t partition_writer_finished_files(const struct partition_writer *w)
+size_t partition_writer_waiting(const struct partition_writer *w)
 {
-	return w->finished.n;
+	size_t n = w->finished_kept;
+
+	for (size_t i = 0; i < w->files.n; i++)
+		n += w->files.items[i]->runs.text.cap;
+	return n;
 }
 
 uint64_t partition_writer_bytes(const struct partition_writer *w)
@@ -175,20 +186,23 @@ static enum status finish_into(struct written_files *out, struct data_file *f, s
 	return st;
 }
 
-/* Finishes the file that was written to longest ago; its upload waits for the
- * checkpoint. */
-static enum status finish_oldest(struct partition_writer *w, struct err *err)
+/* Finishes the file before the checkpoint, for which its upload waits. */
+static enum status finish_early(struct partition_writer *w, struct data_file *f, struct err *err)
 {
-	struct data_file *f = open_files_oldest(&w->files);
-	const uint64_t records = f->records;
-
-	if (records) {
+	if (f->records) {
 		enum status st = finish_into(&w->finished, f, err);
+		const struct written_file *file;
+		uint64_t size;
 
 		if (st != ST_OK)
 			return st;
-		w->finished_records += records;
-		w->finished_bytes += lake_upload_size(w->finished.items[w->finished.n - 1].upload);
+		file = &w->finished.items[w->finished.n - 1];
+		size = lake_upload_size(file->upload);
+		w->finished_records += file->records;
+		w->finished_bytes += size;
+		w->finished_kept += FINISHED_BYTES + strlen(file->path) +
+				    strlen(lake_meta_get(&file->meta, "tidemark.offsets")) +
+				    (size < UPLOAD_KEPT_BYTES ? size : 0);
 	}
 	if (w->last == f)
 		w->last = NULL;
@@ -205,7 +219,7 @@ static enum status find_file(struct partition_writer *w, const struct row_schema
 	if (!f) {
 		while (st == ST_OK && w->settings->open_files && w->path &&
 		       w->files.n >= w->settings->open_files)
-			st = finish_oldest(w, err);
+			st = finish_early(w, open_files_oldest(&w->files), err);
 		if (st == ST_OK)
 			st = open_file(w, schema, &f, err);
 		if (st != ST_OK)
@@ -351,7 +365,11 @@ static enum status append_row(struct partition_writer *w, const struct record *r
 	struct data_file *f;
 	enum status st = file_of(w, r, row, &f, err);
 
-	return st == ST_OK ? add_row(w, f, r, row, err) : st;
+	if (st == ST_OK)
+		st = add_row(w, f, r, row, err);
+	if (st == ST_OK && w->path && f->runs.text.len >= OFFSETS_MAX_BYTES)
+		st = finish_early(w, f, err);
+	return st;
 }
 
 static enum status append_framed(struct partition_writer *w, const struct record *r,
@@ -473,6 +491,7 @@ enum status partition_writer_finish(struct partition_writer *w, struct written_f
 
 	w->finished = (struct written_files){.items = NULL};
 	w->finished_bytes = w->finished_records = 0;
+	w->finished_kept = 0;
 	st = partition_writer_end(w, err);
 	if (st == ST_OK)
 		st = finish_open(w, &files, err);

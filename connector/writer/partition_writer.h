@@ -7,7 +7,8 @@
  *
  * A partitioner may name any number of folders. Where as many files are open as
  * settings allow, a record that needs another one first finishes the file whose
- * last row is the oldest; a later record of that folder begins a new one.
+ * last row is the oldest; a later record of that folder begins a new one. So does
+ * one behind a file whose rows' offsets have become too long a text.
  *
  * Determinism: equal settings and equal records with equal offsets give
  * byte-identical files, at equal paths. */
@@ -113,8 +114,9 @@ uint64_t partition_writer_records(const struct partition_writer *w);
 /* Files that are open now: one a schema and folder, so that interleaved ones do not
  * give tiny files. The caller checkpoints where this goes past a limit. */
 size_t partition_writer_open_files(const struct partition_writer *w);
-/* Files that wait for finish because others had to be opened: likewise. */
-size_t partition_writer_finished_files(const struct partition_writer *w);
+/* Memory that grows until finish, beside that of open files: files that wait for it
+ * because others had to be opened, and the rows' offsets. Likewise. */
+size_t partition_writer_waiting(const struct partition_writer *w);
 /* Bytes that finish would put into the lake by now, roughly: for the limit
  * checkpoint.bytes. */
 uint64_t partition_writer_bytes(const struct partition_writer *w);

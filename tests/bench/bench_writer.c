@@ -52,6 +52,7 @@ struct bench {
 	struct lake *lake;
 	struct partition_writer *writer;
 	struct writer_settings settings;
+	struct partitioner *by_field, *by_hour;
 	struct container *container;
 	unsigned char *out;
 	int64_t offset;
@@ -144,6 +145,7 @@ static void part_writer(struct bench *b)
 	for (size_t i = 0; i < RECORDS; i++) {
 		struct record r = {.topic = "orders",
 				   .offset = b->offset++,
+				   .timestamp_ms = 1700000000000 + b->offset,
 				   .value = b->in.bytes.data + b->in.at[i],
 				   .value_len = b->in.at[i + 1] - b->in.at[i]};
 
@@ -193,17 +195,21 @@ static const struct part {
 	void (*run)(struct bench *b);
 	enum file_codec codec;
 	enum file_format format;
+	enum { PLAIN, FIELD, HOUR, METADATA } extra;
 } parts[] = {
-	{"memcpy", part_memcpy, CODEC_NULL, FORMAT_AVRO},
-	{"walk", part_walk, CODEC_NULL, FORMAT_AVRO},
-	{"snappy", part_snappy, CODEC_NULL, FORMAT_AVRO},
-	{"libsnappy", part_libsnappy, CODEC_NULL, FORMAT_AVRO},
-	{"sha", part_sha, CODEC_NULL, FORMAT_AVRO},
-	{"writer-null", part_writer, CODEC_NULL, FORMAT_AVRO},
-	{"writer-snappy", part_writer, CODEC_SNAPPY, FORMAT_AVRO},
-	{"decode", part_decode, CODEC_NULL, FORMAT_AVRO},
-	{"parquet-null", part_writer, CODEC_NULL, FORMAT_PARQUET},
-	{"parquet-snappy", part_writer, CODEC_SNAPPY, FORMAT_PARQUET},
+	{"memcpy", part_memcpy, CODEC_NULL, FORMAT_AVRO, PLAIN},
+	{"walk", part_walk, CODEC_NULL, FORMAT_AVRO, PLAIN},
+	{"snappy", part_snappy, CODEC_NULL, FORMAT_AVRO, PLAIN},
+	{"libsnappy", part_libsnappy, CODEC_NULL, FORMAT_AVRO, PLAIN},
+	{"sha", part_sha, CODEC_NULL, FORMAT_AVRO, PLAIN},
+	{"writer-null", part_writer, CODEC_NULL, FORMAT_AVRO, PLAIN},
+	{"writer-snappy", part_writer, CODEC_SNAPPY, FORMAT_AVRO, PLAIN},
+	{"writer-field", part_writer, CODEC_SNAPPY, FORMAT_AVRO, FIELD},
+	{"writer-hour", part_writer, CODEC_SNAPPY, FORMAT_AVRO, HOUR},
+	{"writer-metadata", part_writer, CODEC_SNAPPY, FORMAT_AVRO, METADATA},
+	{"decode", part_decode, CODEC_NULL, FORMAT_AVRO, PLAIN},
+	{"parquet-null", part_writer, CODEC_NULL, FORMAT_PARQUET, PLAIN},
+	{"parquet-snappy", part_writer, CODEC_SNAPPY, FORMAT_PARQUET, PLAIN},
 };
 
 static double best_ns(struct bench *b, const struct part *part, int rounds)
@@ -212,6 +218,10 @@ static double best_ns(struct bench *b, const struct part *part, int rounds)
 
 	b->settings.codec = part->codec;
 	b->settings.format = part->format;
+	b->settings.partitioner = part->extra == FIELD  ? b->by_field
+				  : part->extra == HOUR ? b->by_hour
+							: NULL;
+	b->settings.metadata = part->extra == METADATA;
 	b->writer = partition_writer_new(&b->settings, "orders", 0, 0);
 	for (int i = 0; i < rounds; i++) {
 		struct timespec from, to;
@@ -227,6 +237,24 @@ static double best_ns(struct bench *b, const struct part *part, int rounds)
 	}
 	partition_writer_free(b->writer);
 	return best;
+}
+
+/* Four folders by the fourth field, and one by the hour. */
+static void make_partitioners(struct bench *b)
+{
+	static const char *const fields[] = {"status"};
+	struct err err = ERR_INIT;
+
+	if (partitioner_new(&(struct partitioner_options){.path_prefix = "topics",
+							  .fields = fields,
+							  .n_fields = 1},
+			    &b->by_field, &err) != ST_OK ||
+	    partitioner_new(&(struct partitioner_options){.path_prefix = "topics",
+							  .path_format = "yyyy-MM-dd/HH",
+							  .duration_ms = 3600000,
+							  .timezone = "Europe/Berlin"},
+			    &b->by_hour, &err) != ST_OK)
+		die(&err);
 }
 
 static void run(const char *only, int large, int rounds)
@@ -249,6 +277,7 @@ static void run(const char *only, int large, int rounds)
 					      .format = FORMAT_AVRO,
 					      .schema_json = order_schema,
 					      .path_prefix = "topics"};
+	make_partitioners(&b);
 	if (parquet_engine_new(&b.settings.parquet, &err) != ST_OK ||
 	    columns_new(b.schema, false, &b.columns, &err) != ST_OK)
 		die(&err);
@@ -267,6 +296,8 @@ static void run(const char *only, int large, int rounds)
 		printf("\n");
 	}
 	walker_free(b.walker);
+	partitioner_free(b.by_field);
+	partitioner_free(b.by_hour);
 	parquet_engine_free(b.settings.parquet);
 	columns_free(b.columns);
 	schema_free(b.schema);

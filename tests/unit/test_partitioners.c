@@ -276,11 +276,13 @@ static void test_times_in_any_order(void **state)
 		AUTO(partitioner_freep)
 		struct partitioner *p = by_time("yyyy-MM-dd-HH.mm", 45 * 60000, zones[z], NULL);
 		struct partition_path *path = partition_path_new(p);
-		/* around a change of clocks in Europe */
-		int64_t ms = 1711846800000;
-
 		for (int i = 0; i < 5000; i++) {
-			const struct record record = {.topic = "t", .timestamp_ms = ms};
+			/* around a change of clocks, in Europe, or on Lord Howe */
+			const int64_t change = rng_below(&r, 2) ? 1711846800000 : 1728142200000;
+			const struct record record = {
+				.topic = "t",
+				.timestamp_ms =
+					change + (int64_t)rng_below(&r, 14400000) - 7200000};
 			const struct partition_value none = {.data = NULL};
 			struct partition_path *fresh = partition_path_new(p);
 			const struct buf *expected;
@@ -288,7 +290,6 @@ static void test_times_in_any_order(void **state)
 			MUST(partition_path_of(fresh, &record, &none, &expected, &err));
 			folder_is(path, &record, &none, buf_str(expected));
 			partition_path_free(fresh);
-			ms += (int64_t)rng_below(&r, 4000000) - 1990000;
 		}
 		partition_path_free(path);
 	}
@@ -454,6 +455,30 @@ static void test_avro_fields(void **state)
 		 "r.x=1099511627776/u=__HIVE_DEFAULT_PARTITION__/s=a%2Fb");
 }
 
+/* What a value lacks is not what the one before had. */
+static void test_nothing_stays_of_the_value_before(void **state)
+{
+	static const char text[] = "{\"type\":\"record\",\"name\":\"O\",\"fields\":[{\"name\":"
+				   "\"r\",\"type\":[\"null\","
+				   "{\"type\":\"record\",\"name\":\"R\",\"fields\":[{\"name\":"
+				   "\"x\",\"type\":\"int\"}]}]}]}";
+	static const char *const fields[] = {"r.x"};
+	AUTO(schema_freep) struct schema *schema = NULL;
+	AUTO(partitioner_freep) struct partitioner *p = by_fields(fields, 1);
+	struct partition_path *path = partition_path_new(p);
+	const struct record r = {.topic = "t"};
+	struct partition_plan *plan;
+
+	(void)state;
+	MUST(schema_parse(text, strlen(text), &schema, &err));
+	plan = partition_plan_new(p, schema);
+	folder_is(path, &r, &(struct partition_value){"\2\6", 2, plan}, "r.x=3");
+	folder_is(path, &r, &(struct partition_value){"\0", 1, plan},
+		  "r.x=__HIVE_DEFAULT_PARTITION__");
+	partition_plan_free(plan);
+	partition_path_free(path);
+}
+
 static void json_is(const char *json, enum status st, const char *expected)
 {
 	static const char *const fields[] = {"a", "b.c"};
@@ -559,11 +584,17 @@ static void test_settings_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_hostile_text),       cmocka_unit_test(test_long_text),
-		cmocka_unit_test(test_patterns),           cmocka_unit_test(test_times_and_zones),
-		cmocka_unit_test(test_times_in_any_order), cmocka_unit_test(test_time_of_a_field),
-		cmocka_unit_test(test_avro_fields),        cmocka_unit_test(test_json_fields),
-		cmocka_unit_test(test_paths_fit),          cmocka_unit_test(test_settings_refused),
+		cmocka_unit_test(test_hostile_text),
+		cmocka_unit_test(test_long_text),
+		cmocka_unit_test(test_patterns),
+		cmocka_unit_test(test_times_and_zones),
+		cmocka_unit_test(test_times_in_any_order),
+		cmocka_unit_test(test_time_of_a_field),
+		cmocka_unit_test(test_avro_fields),
+		cmocka_unit_test(test_nothing_stays_of_the_value_before),
+		cmocka_unit_test(test_json_fields),
+		cmocka_unit_test(test_paths_fit),
+		cmocka_unit_test(test_settings_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
