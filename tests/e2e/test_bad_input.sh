@@ -58,6 +58,16 @@ refused 'an hour that is none' 2 'checkpoint.schedule=0 25 * * *: hour `25`' 'ch
 refused 'a day that never comes' 2 'never run' 'publish.schedule=0 6 30 2 *'
 refused 'a time zone that is none' 2 'publish.schedule.timezone=Berlin' 'publish.schedule=0 6 * * *' publish.schedule.timezone=Berlin
 refused 'a time zone without a line' 2 'checkpoint.schedule.timezone' checkpoint.schedule.timezone=UTC
+time=(partitioner=time "path.format='day'=yyyy-MM-dd" partition.duration.ms=3600000)
+refused 'folders of no field' 2 'partition.field.name is not set' partitioner=field
+refused 'folders of the wall clock' 2 'timestamp.extractor=Wallclock is refused' "${time[@]}" timestamp.extractor=Wallclock
+refused 'a pattern with a weekday' 2 'path.format=yyyy/EEE: letter E is not taken' partitioner=time path.format=yyyy/EEE partition.duration.ms=1
+refused 'no pattern' 2 'path.format is not set' partitioner=time partition.duration.ms=1
+refused 'no duration' 2 'partition.duration.ms is not set' partitioner=time path.format=yyyy
+refused 'folders of a time zone that is none' 2 'timezone=Berlin' "${time[@]}" timezone=Berlin
+refused 'folders of text' 2 'have no fields' partitioner=field partition.field.name=a value.converter=string
+refused 'folders of a field that is none' 2 'partition.field.name=nobody: it has no field nobody; it has date' partitioner=field partition.field.name=nobody value.converter.schema.file=config/flights.avsc format=avro
+refused 'metadata in bytes' 2 'record.metadata=true: format=bytes' record.metadata=true value.converter=bytes format=bytes
 refused 'a gate without a command' 2 'gates.g.command' gates=g gates.g.type=command
 refused 'a gate of no known type' 2 'gates.g.type' gates=g gates.g.type=magic
 refused 'a gate time-out that is none' 2 'gates.g.timeout.ms' gates=g gates.g.type=command gates.g.command=true gates.g.timeout.ms=12abc
