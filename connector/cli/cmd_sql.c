@@ -104,24 +104,45 @@ static enum status into_file(const struct sql_query *q, const struct sql_catalog
 	return st;
 }
 
+/* The lake, opened while the query's process starts. */
+struct tables {
+	struct cli *cli;
+	const char *at;
+	struct sql_refs *refs;
+};
+
+static enum status open_tables(void *ctx, struct err *err)
+{
+	struct tables *t = ctx;
+	struct lake *lake;
+	enum status st = cli_lake(t->cli, &lake, err);
+
+	return st == ST_OK ? sql_refs_open(lake, t->at, &t->refs, err) : st;
+}
+
+static enum status find_table(void *ctx, const char *name, struct sql_workspace *workspace,
+			      json_t **out, struct err *err)
+{
+	const struct tables *t = ctx;
+	const struct sql_catalog catalog = sql_refs_catalog(t->refs);
+
+	return catalog.find(catalog.ctx, name, workspace, out, err);
+}
+
 static enum status run_query(struct cli *cli, const struct options *o, struct sql_query *q,
 			     struct err *err)
 {
-	AUTO(sql_refs_closep) struct sql_refs *refs = NULL;
-	struct sql_catalog catalog;
+	struct tables t = {.cli = cli, .at = o->at};
+	const struct sql_catalog catalog = {.open = open_tables, .find = find_table, .ctx = &t};
 	int fd = STDOUT_FILENO;
 	const struct sql_sink sink = {take, &fd};
-	struct lake *lake;
-	enum status st = cli_lake(cli, &lake, err);
+	enum status st;
 
-	if (st == ST_OK)
-		st = sql_refs_open(lake, o->at, &refs, err);
-	if (st != ST_OK)
-		return st;
 	catch_signals();
-	catalog = sql_refs_catalog(refs);
-	return o->output ? into_file(q, &catalog, o->output, err)
-			 : sql_ask(q, &catalog, &sink, NULL, err);
+	st = o->output ? into_file(q, &catalog, o->output, err)
+		       : sql_ask(q, &catalog, &sink, NULL, err);
+	sql_refs_close(t.refs);
+	return st;
 }
 
 static enum status run_sql(struct cli *cli, int n, char **args, struct err *err)

@@ -309,6 +309,8 @@ static enum status talk(struct child *c, const struct sql_catalog *catalog,
 	json_t *answer = NULL;
 	enum status st = send_request(c, w, err);
 
+	if (st == ST_OK && catalog->open)
+		st = catalog->open(catalog->ctx, err);
 	if (st == ST_OK)
 		st = send_tables(c, catalog, w, err);
 	if (st == ST_OK)

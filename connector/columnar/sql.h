@@ -49,6 +49,8 @@ struct sql_query {
 
 /* Finds the tables that a query names. */
 struct sql_catalog {
+	/* Before the first find(), while the child starts: what takes time. May be NULL. */
+	enum status (*open)(void *ctx, struct err *err);
 	/* *out: what sql_table.h makes of the files, the caller's. ST_NOT_FOUND says
 	 * which tables there are. Called on the thread of sql_ask(). */
 	enum status (*find)(void *ctx, const char *name, struct sql_workspace *workspace,

@@ -34,7 +34,7 @@ static bool is_number(duckdb_type type)
 	       type == DUCKDB_TYPE_DECIMAL;
 }
 
-/* A column as text: times as RFC 3339 has them (the session's zone is UTC). */
+/* A column as text: times as RFC 3339 has them (the process's zone is UTC). */
 static void add_text_form(struct buf *sql, size_t i, duckdb_type type)
 {
 	if (type == DUCKDB_TYPE_TIMESTAMP_TZ)

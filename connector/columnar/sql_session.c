@@ -106,7 +106,7 @@ enum status sql_session_open(struct sql_session *s, uint64_t memory_bytes, struc
 	if (st == ST_OK)
 		st = sql_session_run(s, "SET temp_directory=''", err);
 	if (st == ST_OK)
-		st = sql_session_run(s, "SET TimeZone='UTC'", err);
+		st = sql_session_run(s, "SET parquet_metadata_cache=true", err);
 	if (st == ST_OK)
 		st = sql_avro_register(s->con, err);
 	return st;

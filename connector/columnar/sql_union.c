@@ -55,7 +55,10 @@ static enum status add_source(struct buf *out, const json_t *group, const json_t
 	if (strcmp(format, "parquet") == 0) {
 		buf_adds(out, "read_parquet(");
 		add_files(out, files);
-		buf_adds(out, ",union_by_name=true,hive_partitioning=false)");
+		/* an id of the registry is one schema for ever: its files have the same columns,
+		 * and need not be opened to know them */
+		buf_addf(out, ",union_by_name=%s,hive_partitioning=false)",
+			 strncmp(text_of(group, "key"), "id:", 3) == 0 ? "false" : "true");
 	} else if (strcmp(format, "avro") == 0) {
 		buf_adds(out, SQL_AVRO_FUNCTION "(");
 		add_files(out, files);

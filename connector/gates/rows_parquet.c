@@ -67,7 +67,7 @@ static enum status take(void *ctx, const void *data, size_t len, struct err *err
 
 static enum status ask_for(struct asking *a, enum sql_format format, const struct sql_sink *sink)
 {
-	const struct sql_catalog catalog = {find, a->rows};
+	const struct sql_catalog catalog = {.find = find, .ctx = a->rows};
 	const struct sql_query query = {
 		.text = buf_str(&a->query),
 		.format = format,

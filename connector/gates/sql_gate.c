@@ -292,7 +292,7 @@ enum status gate_run_sql(struct gate_run *run, struct err *err)
 	struct clock *clock = run->subject->clock;
 	struct tables tables = {.run = run};
 	struct answer answer = {.rows = 0};
-	const struct sql_catalog catalog = {find, &tables};
+	const struct sql_catalog catalog = {.find = find, .ctx = &tables};
 	const struct sql_sink sink = {take, &answer};
 	const struct sql_query query = {
 		.text = g->query,
