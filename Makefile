@@ -32,7 +32,7 @@ endif
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	-Wvla -Wformat=2 -Wundef -Wwrite-strings $(if $(CI)$(WERROR),-Werror)
 CPPFLAGS += -I. -I$(B)/gen -D_GNU_SOURCE -DTIDEMARK_VERSION='"$(VERSION)"' $(rdkafka-cflags) \
-	-isystem $(duckdb-dir)/include
+	-isystem $(duckdb-dir)/include -DTIDEMARK_DUCKDB='"$(duckdb-dir)/lib/libduckdb.so"'
 CFLAGS += -std=gnu17 $(flags-$(MODE)) $(WARN) -fno-strict-aliasing -pthread
 LDFLAGS += $(filter -fsanitize=%,$(flags-$(MODE))) -pthread
 
@@ -47,7 +47,7 @@ rdkafka-cflags := -isystem $(rdkafka-dir)/include
 rdkafka-libs := $(rdkafka-dir)/lib/librdkafka.a -lsasl2 -lssl
 endif
 # DuckDB is loaded when it is first needed (connector/columnar): its header alone
-# is used here, and where `make deps` put the library.
+# is used here, and the place where `make deps` put the library.
 duckdb-dir := $(CACHE)/duckdb-1.5.5
 # The sanitizers bring an allocator of their own.
 jemalloc := $(if $(filter release debug,$(MODE)),-ljemalloc)
@@ -92,9 +92,6 @@ $(B)/%.o: %.c | $(B)/deps.stamp
 # It embeds them.
 $(B)/connector/writer/builtin_schemas.o: schemas/tombstone.avsc schemas/deadletter.avsc \
 	schemas/kafka.avsc
-
-# Where it looks for the library.
-$(B)/connector/columnar/duckdb_api.o: CPPFLAGS += -DTIDEMARK_DUCKDB='"$(duckdb-dir)/lib/libduckdb.so"'
 
 $(B)/libtidemark.a: $(lib-objects)
 $(B)/libtests.a: $(test-lib-objects)
