@@ -22,8 +22,8 @@ static void ask(const char *sql)
 {
 	const struct duckdb_api *duck;
 	struct err err = ERR_INIT;
-	duckdb_database db;
-	duckdb_connection con;
+	duckdb_database db = NULL;
+	duckdb_connection con = NULL;
 	duckdb_result result;
 	duckdb_data_chunk chunk;
 

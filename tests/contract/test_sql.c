@@ -317,11 +317,9 @@ static void test_avro_text(void **state)
 		"SELECT md5(list(l ORDER BY i)::VARCHAR) FROM @",
 		"SELECT a.s, b.s FROM @ a JOIN @ b ON a.i = b.i - 59000 ORDER BY a.i LIMIT 30",
 		"SELECT arg_max(s, i), first(s ORDER BY i), any_value(length(s)) > 0 FROM @",
-		"SELECT md5(string_agg(x, ',' ORDER BY i)) FROM "
-		"(SELECT i, lag(s) OVER (ORDER BY i) AS x FROM @)",
+		"SELECT i, lag(s) OVER (ORDER BY i) AS x FROM @ ORDER BY i LIMIT 5000",
 		"SELECT count(*) FROM (SELECT s FROM @ INTERSECT SELECT s FROM @)",
-		"SELECT md5(string_agg(u, ',' ORDER BY i, u)) FROM "
-		"(SELECT i, unnest(l) AS u FROM @)",
+		"SELECT i, unnest(l) AS u FROM @ ORDER BY i, u LIMIT 5000",
 		"SELECT * FROM @ WHERE s LIKE '%7777%' ORDER BY i",
 	};
 	AUTO(freep) const char **values = xcalloc(ROWS + 1, sizeof(*values));
