@@ -277,7 +277,7 @@ static enum status run_error(const struct duckdb_api *duck, duckdb_result *resul
 	if (duck->result_error_type(result) == DUCKDB_ERROR_OUT_OF_MEMORY)
 		return err_set(err, ST_FAILED,
 			       "the query needs more memory than it may have; give it more "
-			       "(--memory), or ask for less at a time");
+			       "(--memory, memory.max.bytes), or ask for less at a time");
 	return ST_FAILED;
 }
 

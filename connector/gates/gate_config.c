@@ -360,6 +360,7 @@ static enum status query_of(const struct reading *r, struct gate_config *g, stru
 			"remove the gate",
 			err);
 	g->query = xstrdup(query);
+	g->memory_bytes = (uint64_t)number_of(r, "memory.max.bytes");
 	return ST_OK;
 }
 

@@ -56,6 +56,7 @@ struct gate_config {
 	int64_t max_age_ms; /* freshness */
 	uint64_t max_missing; /* offsets */
 	char *query; /* sql */
+	uint64_t memory_bytes; /* sql */
 	char *command; /* command */
 	bool files;
 	enum gate_compatibility compatibility; /* schema */

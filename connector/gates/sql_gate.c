@@ -297,6 +297,7 @@ enum status gate_run_sql(struct gate_run *run, struct err *err)
 	const struct sql_query query = {
 		.text = g->query,
 		.format = SQL_JSON,
+		.memory_bytes = g->memory_bytes,
 		.timeout_ms = (run->end_us - clock->mono_us(clock)) / 1000 + 1,
 		.stop = run->subject->stop,
 	};

@@ -231,6 +231,13 @@ static void test_ends(void **state)
 	gate_expect(&w, ST_FAILED, "gate g could not be run: the query's process was killed",
 		    ASK("FROM added"));
 	unsetenv("TIDEMARK_KILL_AT");
+	gate_expect(
+		&w, ST_FAILED, "more memory than it may have",
+		ASK("SELECT array_agg(md5(range::VARCHAR)) FROM range(3000000)") "gates.g.memory."
+										 "max.bytes=32 "
+										 "MiB\n");
+	gate_expect(&w, ST_USAGE, "gates.g.memory.max.bytes",
+		    ASK("SELECT 1") "gates.g.memory.max.bytes=1\n");
 	gate_expect(&w, ST_USAGE, "gates.g.query is not set", "gates=g\ngates.g.type=sql\n");
 	gate_expect(&w, ST_USAGE, "gates.g.query", ASK(" ; "));
 	gate_expect(&w, ST_USAGE, "gates.g.min=x: give a number",
