@@ -127,13 +127,13 @@ static enum status add_parquet(struct sql_table *t, const struct lake_entry *ent
 			       const char *local, const char *compression, struct err *err)
 {
 	const char *key = schema_key(entry);
+	size_t i = group_of(t, xasprintf("parquet %s", key),
+			    json_pack("{s:s,s:s}", "format", "parquet", "key", key));
 
 	(void)compression;
 	(void)err;
-	add_to(t,
-	       group_of(t, xasprintf("parquet %s", key),
-			json_pack("{s:s,s:s}", "format", "parquet", "key", key)),
-	       entry, local);
+	t->groups[i].skipped = strcmp(key, builtin_schema(BUILTIN_TOMBSTONE)->name) == 0;
+	add_to(t, i, entry, local);
 	return ST_OK;
 }
 

@@ -11,6 +11,7 @@
 #include "connector/columnar/sql.h"
 #include "connector/columnar/sql_table.h"
 #include "connector/gates/rows_impl.h"
+#include "connector/writer/builtin_schemas.h"
 
 #define TIME_LIMIT_MS (10 * 60 * 1000)
 
@@ -21,6 +22,7 @@ struct asking {
 	bool running; /* this thread's: it has not been joined */
 	int sockets[2]; /* [0] is read here, [1] written there */
 	atomic_bool stop;
+	bool tombstones; /* the file holds nothing else */
 	bool begun;
 	struct buf query;
 	struct buf schema; /* that the file holds; asked for when it is wanted */
@@ -137,11 +139,19 @@ static void add_query(const struct rows *r, struct buf *sql)
 static enum status parquet_open(struct rows *r, struct err *err)
 {
 	struct asking *a = r->asking = xcalloc(1, sizeof(*a));
+	AUTO(lake_entry_release) struct lake_entry entry = {.path = NULL};
+	const char *schema;
+	enum status st;
 
 	a->rows = r;
 	a->sockets[0] = a->sockets[1] = -1;
 	add_query(r, &a->query);
 	r->source = (struct byte_source){.read = read_lines, .ctx = a};
+	st = lake_stat(r->lake, &r->commit, r->path, &entry, err);
+	if (st != ST_OK)
+		return st;
+	schema = lake_meta_get(&entry.meta, "tidemark.schema");
+	a->tombstones = schema && strcmp(schema, builtin_schema(BUILTIN_TOMBSTONE)->name) == 0;
 	return rows_lines.open(r, err);
 }
 
@@ -179,8 +189,12 @@ static void parquet_close(struct rows *r)
 static enum status parquet_next(struct rows *r, bool *tombstone, struct err *err)
 {
 	struct asking *a = r->asking;
-	enum status st = a->begun ? ST_OK : begin(a, err);
+	enum status st = ST_OK;
 
+	if (a->tombstones) /* which are no rows of the topic's */
+		return ST_END;
+	if (!a->begun)
+		st = begin(a, err);
 	return st == ST_OK ? rows_lines.next(r, tombstone, err) : st;
 }
 

@@ -215,6 +215,24 @@ static void test_parquet_schema(void **state)
 	gate_expect(&w, ST_HELD, "1 row: {\"id\":2,\"s\":\"a\"}", ASK("FROM added"));
 }
 
+/* Their file has a schema of its own; its rows are none of the topic's. */
+static void test_parquet_tombstones(void **state)
+{
+	const struct gate_format format = {.format = FORMAT_PARQUET, .schema = RECORD(ID)};
+
+	(void)state;
+	GATE_WRITE(&w, &format, 0, 0, "{\"id\":1}", NULL, "{\"id\":2}");
+	gate_expect(&w, ST_HELD, "{\"ids\":[1,2]}",
+		    ASK("SELECT list(id ORDER BY id) AS ids FROM added"));
+	gate_expect(&w, ST_HELD, "{\"columns\":1}",
+		    ASK("SELECT count(*) AS columns FROM (DESCRIBE added)"));
+	gate_expect(&w, ST_OK, NULL, FIELD("nulls", "id"));
+	gate_show(&w);
+	GATE_WRITE(&w, &format, 0, 3, NULL, NULL);
+	gate_expect(&w, ST_OK, NULL, FIELD("nulls", "id"));
+	gate_expect(&w, ST_OK, NULL, "gates=g\ngates.g.type=schema\ngates.g.compatibility=full\n");
+}
+
 /* ---- ends and mistakes ---- */
 
 static void test_ends(void **state)
@@ -259,6 +277,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_parquet_fields, open_world, close_world),
 		cmocka_unit_test_setup_teardown(test_parquet_damage, open_world, close_world),
 		cmocka_unit_test_setup_teardown(test_parquet_schema, open_world, close_world),
+		cmocka_unit_test_setup_teardown(test_parquet_tombstones, open_world, close_world),
 		cmocka_unit_test_setup_teardown(test_ends, open_world, close_world),
 	};
 
