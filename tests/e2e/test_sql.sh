@@ -85,7 +85,8 @@ killed() { begin && kill -KILL "$command" && ended 137 && nothing_left; }
 reader_goes() { tidemark sql 'FROM range(100000000)' 2>"$dir/errors" | head -n 2 >"$dir/said" || true; nothing_left; }
 in_no_process_of_ours() { ! tidemark sql-child 2>"$dir/errors" </dev/null; }
 
-export TIDEMARK_TEST=$dir
+# a crash is to be one under the address sanitizer too
+export TIDEMARK_TEST=$dir ASAN_OPTIONS=${ASAN_OPTIONS-}:handle_segv=0
 run_all() {
 	for name in forms errors interrupted crashed killed reader_goes in_no_process_of_ours; do
 		if "$name"; then ok "$name$1"; else bad "$name$1"; fi
