@@ -65,14 +65,14 @@ struct child {
  * give away. */
 static char **make_environment(void)
 {
-	static const char *const names[] = {
-		"TIDEMARK_DUCKDB", "LD_LIBRARY_PATH", "ASAN_OPTIONS",     "UBSAN_OPTIONS",
-		"LSAN_OPTIONS",    "TSAN_OPTIONS",    "TIDEMARK_KILL_AT", "HOME"};
+	static const char *const names[] = {"TIDEMARK_DUCKDB", "LD_LIBRARY_PATH", "ASAN_OPTIONS",
+					    "UBSAN_OPTIONS",   "LSAN_OPTIONS",    "TSAN_OPTIONS",
+					    "TIDEMARK_KILL_AT"};
 	char **list = xcalloc(ARRAY_SIZE(names) + 2, sizeof(*list));
 	size_t n = 0;
 
 	list[n++] = xstrdup("TZ=UTC");
-	for (size_t i = 0; i + 1 < ARRAY_SIZE(names); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (getenv(names[i]))
 			list[n++] = xasprintf("%s=%s", names[i], getenv(names[i]));
 	return list;
