@@ -323,45 +323,6 @@ enum session_end session_step(struct session *s, int timeout_ms, enum status *st
 
 /* ---- open and close ---- */
 
-static void plan(struct session *s)
-{
-	const struct config *c = s->config;
-	int64_t library = c->format == FORMAT_PARQUET ? PARQUET_LIBRARY_BYTES : 0;
-	size_t partitions = 0;
-
-	for (size_t i = 0; i < s->cluster.n_topics; i++)
-		partitions += (size_t)s->cluster.topics[i].partitions;
-	s->n_tasks = c->tasks_max ? c->tasks_max : partitions < 4 ? (int)partitions : 4;
-	if (s->n_tasks < 1)
-		s->n_tasks = 1;
-	if (c->format == FORMAT_PARQUET && !s->shared.writer.group_bytes)
-		s->shared.writer.group_bytes =
-			memory_row_group(c->memory_max_bytes, library,
-					 partitions * (c->partitioner ? MEMORY_FOLDERS : 1));
-	s->memory = memory_plan_make(c->memory_max_bytes, library, partitions, s->n_tasks,
-				     partition_writer_memory(&s->shared.writer));
-	s->shared.writer.open_files = s->memory.files_per_writer;
-}
-
-static enum status open_consumer(struct session *s, int tasks, int32_t queue_kbytes,
-				 struct err *err)
-{
-	struct consumer_options options = {
-		.client = &s->config->client,
-		.group_id = s->config->group_id,
-		.instance_id = s->config->instance_id,
-		.topics = (const char *const *)s->config->topics.items,
-		.n_topics = s->config->topics.n,
-		.regex = s->config->topics_regex,
-		.tasks = tasks,
-		.queued_max_kbytes = queue_kbytes,
-		.events = session_events,
-	};
-
-	options.events.ctx = s;
-	return s->options.open_consumer(s->options.open_ctx, &options, &s->consumer, err);
-}
-
 static enum status open_deadletter_topic(struct session *s, struct err *err)
 {
 	const struct config *c = s->config;
@@ -414,50 +375,6 @@ static void fill_shared(struct session *s)
 	};
 }
 
-static void log_plan(const struct session *s)
-{
-	const struct memory_plan *m = &s->memory;
-
-	log_info("memory", LOG_I("max_bytes", m->total), LOG_I("base", m->base),
-		 LOG_I("fetch_queues", m->queues), LOG_I("open_files", m->writers),
-		 LOG_I("queue_kbytes", m->queue_kbytes), LOG_I("files_per_task", m->files_per_task),
-		 LOG_I("files_per_writer", m->files_per_writer), LOG_I("tasks", s->n_tasks));
-	if (s->config->partitioner && m->files_per_writer < 2)
-		log_warn("memory.max.bytes holds one open file for each partition, so folders "
-			 "that take turns make small files: raise it",
-			 LOG_I("max_bytes", m->total),
-			 LOG_I("files_per_writer", m->files_per_writer));
-	if (m->needed > m->total + m->total / 16 && s->config->format == FORMAT_PARQUET)
-		log_warn("memory.max.bytes does not hold a Parquet file for each partition: raise "
-			 "it",
-			 LOG_I("max_bytes", m->total), LOG_I("needed", m->needed));
-}
-
-/* A first handle asks what there is; where that needs other limits, a second one
- * is opened with them. */
-static enum status connect_kafka(struct session *s, struct err *err)
-{
-	const int32_t first_kbytes = 4096;
-	const int first_tasks = s->config->tasks_max ? s->config->tasks_max : 4;
-	enum status st = open_consumer(s, first_tasks, first_kbytes, err);
-
-	if (st == ST_OK)
-		st = session_describe(s, START_TIMEOUT_MS, err);
-	if (st != ST_OK)
-		return st;
-	plan(s);
-	log_plan(s);
-	if (s->memory.queue_kbytes != first_kbytes || s->n_tasks > first_tasks) {
-		s->consumer->ops->close(s->consumer);
-		s->consumer = NULL;
-		st = open_consumer(s, s->n_tasks, s->memory.queue_kbytes, err);
-	}
-	s->shared.consumer = s->consumer;
-	s->shared.limit_files = s->memory.files_per_task;
-	s->shared.limit_waiting = s->memory.waiting_per_task;
-	return st;
-}
-
 static enum status open_all(struct session *s, struct err *err)
 {
 	enum status st = writer_settings_check(&s->shared.writer, err);
@@ -465,7 +382,7 @@ static enum status open_all(struct session *s, struct err *err)
 	if (st == ST_OK && s->config->format == FORMAT_PARQUET)
 		st = parquet_engine_new(&s->shared.writer.parquet, err);
 	if (st == ST_OK)
-		st = connect_kafka(s, err);
+		st = session_connect(s, err);
 	if (st == ST_OK)
 		st = open_deadletter_topic(s, err);
 	if (st == ST_OK)

@@ -61,6 +61,9 @@ bool session_tasks_idle(struct session *s);
 /* ST_CONFLICT where the head that was read moved under what this session holds. */
 MUST_CHECK enum status session_check_head(struct session *s, struct err *err);
 
+/* session_connect.c: plans the memory and opens the consumer. */
+MUST_CHECK enum status session_connect(struct session *s, struct err *err);
+
 /* session_start.c: the head, or the first checkpoint; cluster and topics. */
 MUST_CHECK enum status session_describe(struct session *s, int64_t timeout_ms, struct err *err);
 MUST_CHECK enum status session_find_start(struct session *s, struct err *err);

@@ -76,6 +76,20 @@ grows() {
 	oracle grow ingest-grow grow.acks
 }
 
+# A topic that grows while nobody runs: a broker gives a static member that comes back
+# its old partitions, whatever there is now.
+grew_meanwhile() {
+	topic grew 2
+	config grew grew
+	produce grew 2 --records 500
+	until_latest grew
+	topic_tool grow grew 4
+	wait_until 10 topic_tool bounds grew 3
+	produce grew 4 --records 1000 --seed 2
+	until_latest grew
+	oracle grew ingest-grew grew.acks
+}
+
 # Compaction and transaction markers leave gaps; ranges stay contiguous. The log
 # is cut to what Kafka still has; where the broker compacts while that is read,
 # it is read again.
@@ -126,6 +140,7 @@ t 'retention: refused, by policy recorded; rollback past it refused' retention
 t 'a topic created anew: refused, by policy read beside the old' recreated
 t 'a topic created anew under a running connector: stops' recreated_while_running
 t 'partitions that come later are read from 0' grows
+t 'partitions that came while nobody ran are read' grew_meanwhile
 t 'compaction: gaps are legal, the position goes past them' compacted
 t 'transaction markers: the position goes past them' markers
 t 'auto.offset.reset=latest is for the first start alone' from_latest
