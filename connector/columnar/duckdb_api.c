@@ -22,7 +22,8 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static void *open_library(struct buf *tried)
 {
 	const char *named = getenv("TIDEMARK_DUCKDB");
-	char installed[PATH_MAX + 32], *slash;
+	static const char below[] = "/../lib/tidemark/libduckdb.so";
+	char installed[PATH_MAX + sizeof(below)], *slash;
 	ssize_t n = readlink("/proc/self/exe", installed, PATH_MAX);
 	const char *places[3] = {named};
 	size_t n_places = 1;
@@ -30,7 +31,7 @@ static void *open_library(struct buf *tried)
 	if (!named) {
 		installed[n < 0 ? 0 : n] = '\0';
 		slash = strrchr(installed, '/');
-		strcpy(slash ? slash : installed, "/../lib/tidemark/libduckdb.so");
+		memcpy(slash ? slash : installed, below, sizeof(below));
 		places[0] = installed;
 		places[1] = TIDEMARK_DUCKDB;
 		places[2] = "libduckdb.so";
