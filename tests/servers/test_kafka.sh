@@ -24,7 +24,7 @@ retention() {
 	expect 1 lake rollback cut --to "$(checkpoints cut | tail -n 1)" --yes
 	same "$(head_of main)$(head_of ingest-cut)" "$before" 'after a rollback that was refused'
 	expect 5 lake find cut:0:1200
-	says err.txt 'is lost'
+	says err.txt 'was not read: removed by retention (on.offset.out.of.range=earliest), recorded by'
 }
 
 recreated() {

@@ -44,7 +44,7 @@ struct producer {
 	int poison_percent, tombstone_percent, transaction_records;
 	int64_t records, rate, keys;
 	uint64_t seed;
-	bool transactions, mixed_schemas, aborting;
+	bool transactions, mixed_schemas;
 
 	rd_kafka_t *rk;
 	FILE *log;
@@ -75,9 +75,9 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaqu
 
 	(void)rk;
 	if (m->err) {
-		/* purged by an abort: never visible, and its offset is not known */
-		if (m->err != RD_KAFKA_RESP_ERR__PURGE_QUEUE &&
-		    m->err != RD_KAFKA_RESP_ERR__PURGE_INFLIGHT && !p->aborting) {
+		/* Of a transaction: it cannot be committed any more, so the record is never
+		 * visible, and its offset is not known. */
+		if (!p->transactions) {
 			p->failed++;
 			fprintf(stderr, "oracle_produce: %s\n", rd_kafka_err2str(m->err));
 		}
@@ -282,28 +282,13 @@ static void open_producer(struct producer *p)
 
 /* ---- transactions ---- */
 
-static void commit_transaction(struct producer *p)
-{
-	for (;;) {
-		rd_kafka_error_t *error = rd_kafka_commit_transaction(p->rk, TIMEOUT_MS);
-
-		if (!error)
-			return;
-		if (!rd_kafka_error_is_retriable(error))
-			check("commit of a transaction", error);
-		rd_kafka_error_destroy(error);
-	}
-}
-
 /* An abort that overtakes the transaction's first records on their way is fatal
  * to the client: the broker knows no such transaction. A new client of the same
  * id fences whatever is left of it. */
 static void abort_transaction(struct producer *p)
 {
-	rd_kafka_error_t *error;
+	rd_kafka_error_t *error = rd_kafka_abort_transaction(p->rk, TIMEOUT_MS);
 
-	p->aborting = true;
-	error = rd_kafka_abort_transaction(p->rk, TIMEOUT_MS);
 	if (error) {
 		if (!rd_kafka_error_is_fatal(error))
 			check("abort of a transaction", error);
@@ -311,7 +296,26 @@ static void abort_transaction(struct producer *p)
 		rd_kafka_destroy(p->rk);
 		open_producer(p);
 	}
-	p->aborting = false;
+}
+
+/* false: it was aborted. A transaction whose records the client has lost its count of,
+ * after an abort that overtook others, can only be aborted. */
+static bool commit_transaction(struct producer *p)
+{
+	for (;;) {
+		rd_kafka_error_t *error = rd_kafka_commit_transaction(p->rk, TIMEOUT_MS);
+		bool abort = error && rd_kafka_error_txn_requires_abort(error);
+
+		if (!error)
+			return true;
+		if (!abort && !rd_kafka_error_is_retriable(error))
+			check("commit of a transaction", error);
+		rd_kafka_error_destroy(error);
+		if (abort) {
+			abort_transaction(p);
+			return false;
+		}
+	}
 }
 
 static void end_transaction(struct producer *p)
@@ -322,7 +326,7 @@ static void end_transaction(struct producer *p)
 	if (commit || rng_below(&p->rng, 4))
 		(void)rd_kafka_flush(p->rk, TIMEOUT_MS);
 	if (commit)
-		commit_transaction(p);
+		commit = commit_transaction(p);
 	else
 		abort_transaction(p);
 	for (size_t i = 0; i < p->n_open; i++)
