@@ -79,7 +79,7 @@ flights() {
 		{"name":"origin","type":"string"},{"name":"destination","type":"string"}]}
 	SCHEMA
 	real_data flights "$servers_cache/vega-datasets-3.2.1/flights-3m.parquet" value.converter=avro \
-		"value.converter.schema.file=$PWD/flight.avsc"
+		"value.converter.schema.file=$PWD/flight.avsc" checkpoint.records=400000
 }
 birds() { real_data birds "$servers_cache/vega-datasets-3.2.1/birdstrikes.csv" value.converter=json checkpoint.records=4000; }
 
