@@ -157,14 +157,6 @@ static const unsigned char *decimal(struct column_rows *r, const struct column *
 	return p + n;
 }
 
-static int hex_digit(unsigned char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static bool uuid_parse(const unsigned char *p, size_t n, unsigned char out[16])
 {
 	size_t digits = 0;
@@ -172,7 +164,7 @@ static bool uuid_parse(const unsigned char *p, size_t n, unsigned char out[16])
 	if (n != 36)
 		return false;
 	for (size_t i = 0; i < n; i++) {
-		int d = hex_digit(p[i]);
+		int d = hex_digit((char)p[i]);
 
 		if (i == 8 || i == 13 || i == 18 || i == 23) {
 			if (p[i] != '-')

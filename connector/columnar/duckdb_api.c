@@ -93,3 +93,24 @@ const char *columnar_library_version(void)
 
 	return duckdb_api_load(&duck, &err) == ST_OK ? duck->library_version() : NULL;
 }
+
+static void add_quoted(struct buf *out, const char *text, char quote)
+{
+	buf_addc(out, quote);
+	for (; *text; text++) {
+		if (*text == quote)
+			buf_addc(out, quote);
+		buf_addc(out, *text);
+	}
+	buf_addc(out, quote);
+}
+
+void sql_add_text(struct buf *out, const char *text)
+{
+	add_quoted(out, text, '\'');
+}
+
+void sql_add_identifier(struct buf *out, const char *name)
+{
+	add_quoted(out, name, '"');
+}

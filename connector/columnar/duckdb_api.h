@@ -72,4 +72,8 @@ struct duckdb_api {
  * was looked for and what to do. *out lives as long as the process. */
 MUST_CHECK enum status duckdb_api_load(const struct duckdb_api **out, struct err *err);
 
+/* 'text', "name": appended as SQL. */
+void sql_add_text(struct buf *out, const char *text);
+void sql_add_identifier(struct buf *out, const char *name);
+
 #endif

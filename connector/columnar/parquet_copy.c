@@ -232,17 +232,6 @@ static void give_rows(duckdb_function_info info, duckdb_data_chunk out)
 
 /* ---- the two threads of a file ---- */
 
-static void add_quoted(struct buf *b, const char *text)
-{
-	buf_addc(b, '\'');
-	for (; *text; text++) {
-		if (*text == '\'')
-			buf_addc(b, '\'');
-		buf_addc(b, *text);
-	}
-	buf_addc(b, '\'');
-}
-
 static void copy_statement(const struct copy *c, struct buf *sql)
 {
 	const struct parquet_settings *settings = c->plan.settings;
@@ -255,7 +244,7 @@ static void copy_statement(const struct copy *c, struct buf *sql)
 		 "ROW_GROUP_SIZE_BYTES '%zuB', KV_METADATA {'parquet.avro.schema': ",
 		 (intptr_t)c, c->pipe_in, settings->codec, settings->group_rows,
 		 settings->group_bytes);
-	add_quoted(sql, c->plan.schema_json);
+	sql_add_text(sql, c->plan.schema_json);
 	buf_addc(sql, '}');
 	if (ids.len)
 		buf_addf(sql, ", FIELD_IDS %s", buf_str(&ids));

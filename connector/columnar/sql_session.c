@@ -9,28 +9,7 @@
 #include "connector/columnar/sql_avro.h"
 #include "connector/columnar/sql_union.h"
 
-/* ---- text ---- */
-
-static void add_quoted(struct buf *out, const char *text, char quote)
-{
-	buf_addc(out, quote);
-	for (; *text; text++) {
-		if (*text == quote)
-			buf_addc(out, quote);
-		buf_addc(out, *text);
-	}
-	buf_addc(out, quote);
-}
-
-void sql_add_text(struct buf *out, const char *text)
-{
-	add_quoted(out, text, '\'');
-}
-
-void sql_add_identifier(struct buf *out, const char *name)
-{
-	add_quoted(out, name, '"');
-}
+/* ---- errors ---- */
 
 enum status sql_session_error(enum status st, const char *message, struct err *err)
 {

@@ -49,8 +49,5 @@ MUST_CHECK enum status sql_session_text(struct sql_session *s, const char *sql, 
 					struct err *err);
 /* DuckDB's message as one of ours: its first paragraph. */
 enum status sql_session_error(enum status st, const char *message, struct err *err);
-/* 'text', "name": appended as SQL. */
-void sql_add_text(struct buf *out, const char *text);
-void sql_add_identifier(struct buf *out, const char *name);
 
 #endif

@@ -215,13 +215,6 @@ static const struct {
 	{".bin.zst", NULL, NULL},
 };
 
-static bool ends(const char *text, const char *with)
-{
-	size_t n = strlen(text), m = strlen(with);
-
-	return n >= m && strcmp(text + n - m, with) == 0;
-}
-
 /* What a folder may hold besides data, as engines that read folders have it. */
 static bool is_hidden(const char *path)
 {
@@ -240,7 +233,7 @@ enum status sql_table_add(struct sql_table *t, struct lake *lake, const struct l
 	if (is_hidden(entry->path))
 		return ST_OK;
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-		if (!ends(entry->path, kinds[i].end))
+		if (!text_ends(entry->path, kinds[i].end))
 			continue;
 		if (!kinds[i].add)
 			return err_set(

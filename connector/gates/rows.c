@@ -36,17 +36,10 @@ static enum status read_object(void *ctx, uint64_t offset, void *data, size_t le
 	return lake_object_read(ctx, offset, data, len, n_out, err);
 }
 
-static bool ends(const char *text, const char *with)
-{
-	size_t n = strlen(text), m = strlen(with);
-
-	return n >= m && strcmp(text + n - m, with) == 0;
-}
-
 static enum status open_form(struct rows *r, struct err *err)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
-		if (!ends(r->path, forms[i].end))
+		if (!text_ends(r->path, forms[i].end))
 			continue;
 		if (!forms[i].form)
 			return rows_bad(r, err, "records of format=bytes have no fields");

@@ -58,14 +58,6 @@ struct registry {
 
 /* ---- open and close ---- */
 
-static int hex_digit(char c)
-{
-	return c >= '0' && c <= '9'   ? c - '0'
-	       : c >= 'a' && c <= 'f' ? c - 'a' + 10
-	       : c >= 'A' && c <= 'F' ? c - 'A' + 10
-				      : -1;
-}
-
 static char *percent_decoded(const char *s, size_t n)
 {
 	struct buf out = BUF_INIT;

@@ -7,6 +7,7 @@
 #include "connector/gates/post.h"
 #include "connector/gates/shell.h"
 #include "connector/history/state.h"
+#include "connector/schema/utf8.h"
 #include "connector/worker/config.h"
 #include "connector/worker/publisher.h"
 #include "core/base/killpoint.h"
@@ -93,6 +94,12 @@ static enum status standing_write(const struct notify *n, const struct notifier 
 
 /* ---- telling of one move ---- */
 
+/* JSON has no other text; the commit itself can be asked for. */
+static const char *utf8_or_nothing(const char *text)
+{
+	return utf8_check((const unsigned char *)text, strlen(text)) ? text : "";
+}
+
 static char *event_body(const struct notify *n, const struct notifier *to, const struct move *move,
 			const struct lake_commit *commit)
 {
@@ -110,8 +117,9 @@ static char *event_body(const struct notify *n, const struct notifier *to, const
 			  n->config->name, "hook_id", to->name, "repository_id", lake_url(n->lake),
 			  "branch_id", n->config->target, "source_ref", source, "commit_id", id,
 			  "move", move->rollback ? "rollback" : "publish", "checkpoint",
-			  move->checkpoint, "commit_message", commit->message, "committer",
-			  commit->committer, "commit_metadata", metadata);
+			  move->checkpoint, "commit_message", utf8_or_nothing(commit->message),
+			  "committer", utf8_or_nothing(commit->committer), "commit_metadata",
+			  metadata);
 	text = json_dumps(event, JSON_COMPACT);
 	json_decref(event);
 	return text;

@@ -34,6 +34,10 @@
 		destroy(*p);                                                                       \
 	}
 
+/* The value of a hexadecimal digit of either case; -1: it is none. */
+int hex_digit(char c);
+bool text_ends(const char *text, const char *with);
+
 void *xmalloc(size_t size);
 void *xcalloc(size_t n, size_t size);
 void *xrealloc(void *p, size_t size);

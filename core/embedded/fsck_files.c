@@ -74,7 +74,7 @@ void fsck_sequence(struct fsck *f, uint64_t q, bool has_q)
 
 /* ---- blobs/ ---- */
 
-static bool hex_digit(char c)
+static bool is_hash_digit(char c)
 {
 	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
 }
@@ -90,7 +90,7 @@ static bool blob_name(const char *folder, const char *name, struct hash *out)
 	if (strlen(name) != 64 || strncmp(folder, name, 2) != 0)
 		return false;
 	for (int i = 0; i < 64; i++)
-		if (!hex_digit(name[i]))
+		if (!is_hash_digit(name[i]))
 			return false;
 	for (int i = 0; i < 32; i++)
 		out->bytes[i] = (unsigned char)(digit(name[2 * i]) << 4 | digit(name[2 * i + 1]));
@@ -218,7 +218,7 @@ void fsck_blob_files(struct fsck *f)
 
 		if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
 			continue;
-		if (strlen(name) == 2 && hex_digit(name[0]) && hex_digit(name[1]))
+		if (strlen(name) == 2 && is_hash_digit(name[0]) && is_hash_digit(name[1]))
 			check_folder(f, name);
 		else
 			stray(f, "", name);

@@ -67,13 +67,6 @@ static enum status move(const char *from, const char *to, unsigned flags, struct
 	return ST_OK;
 }
 
-static bool ends_with(const char *name, const char *end)
-{
-	size_t n = strlen(name), m = strlen(end);
-
-	return n >= m && strcmp(name + n - m, end) == 0;
-}
-
 static enum status copy_file(const char *from, const char *to, struct err *err)
 {
 	AUTO(buf_release) struct buf data = BUF_INIT;
@@ -101,7 +94,7 @@ static enum status copy_metadata(const char *from, const char *to, struct err *e
 
 		if (lstat(source, &s) < 0 || !S_ISREG(s.st_mode))
 			continue;
-		if (!ends_with(source, ".sst") || link(source, target) < 0)
+		if (!text_ends(source, ".sst") || link(source, target) < 0)
 			st = copy_file(source, target, err);
 	}
 	closedir(dir);

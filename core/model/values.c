@@ -28,17 +28,6 @@ void lake_id_short(const struct lake_id *id, char out[LAKE_ID_SHORT_BYTES])
 	put_hex(id->bytes, (LAKE_ID_SHORT_BYTES - 1) / 2, out);
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 bool lake_id_parse(const char *hex, struct lake_id *out)
 {
 	struct lake_id id;

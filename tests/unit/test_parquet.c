@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "connector/columnar/columns.h"
 #include "connector/columnar/parquet_file.h"
 #include "connector/schema/json_encode.h"
 #include "connector/writer/partition_writer.h"
@@ -320,6 +321,9 @@ static const struct {
 	 "x: a decimal"},
 	{"{\"type\":\"bytes\",\"logicalType\":\"decimal\",\"precision\":3}", "\4\xfc\x18", 3,
 	 "x: a decimal"},
+	/* -2^128: the sixteen bytes that count are zero */
+	{"{\"type\":\"bytes\",\"logicalType\":\"decimal\",\"precision\":3}",
+	 "\42\xff\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 18, "x: a decimal"},
 	{LOGICAL("int", "time-millis"), "\1", 1, "x: a time of day"},
 	{LOGICAL("long", "timestamp-millis"), "\xff\xff\xff\xff\xff\xff\xff\xff\xff\1", 10,
 	 "x: a timestamp"},
@@ -345,6 +349,40 @@ static void test_misfits_are_refused(void **state)
 			 append(p, 0, misfits[i].bytes, misfits[i].len, &err));
 		assert_int_equal(partition_writer_records(p), 0);
 	}
+}
+
+/* The items of a row that is taken back are gone from its lists too. */
+static void test_items_are_taken_back(void **state)
+{
+	static const char json[] = X("{\"type\":\"array\",\"items\":\"string\"}");
+	/* two items; two, of which the second ends early */
+	static const unsigned char rows[2][24] = {"\4\2a\2b\0", "\4\2a\6b"};
+	static const size_t lengths[] = {6, 5};
+	AUTO(schema_freep) struct schema *schema = NULL;
+	AUTO(columns_freep) struct columns *columns = NULL;
+	AUTO(column_rows_freep) struct column_rows *r = NULL;
+	const struct duckdb_api *duck;
+	duckdb_logical_type type;
+	duckdb_data_chunk chunk;
+
+	(void)state;
+	MUST(duckdb_api_load(&duck, &err));
+	MUST(schema_parse(json, strlen(json), &schema, &err));
+	MUST(columns_new(schema, false, &columns, &err));
+	r = column_rows_new(columns, NULL, 0);
+	type = columns_type(columns, 0);
+	chunk = duck->create_data_chunk(&type, 1);
+	column_rows_begin(r, chunk);
+	for (int i = 0; i < 5; i++) {
+		const unsigned char *pos = rows[i % 2];
+
+		MUST_BE(i % 2 ? ST_POISON : ST_OK,
+			column_rows_add(r, &pos, pos + lengths[i % 2], true, &err));
+	}
+	column_rows_end(r);
+	assert_int_equal(duck->data_chunk_get_size(chunk), 3);
+	assert_int_equal(duck->list_vector_get_size(duck->data_chunk_get_vector(chunk, 0)), 6);
+	duck->destroy_data_chunk(&chunk);
 }
 
 /* What COPY meets at the ends of ranges must be no error of COPY. */
@@ -589,6 +627,7 @@ int main(void)
 		cmocka_unit_test(test_types),
 		cmocka_unit_test(test_refused_rows_leave_nothing),
 		cmocka_unit_test(test_misfits_are_refused),
+		cmocka_unit_test(test_items_are_taken_back),
 		cmocka_unit_test(test_extremes_go_through),
 		cmocka_unit_test(test_refused_schemas),
 		cmocka_unit_test(test_random_schemas),
