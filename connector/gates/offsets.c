@@ -11,9 +11,9 @@
 
 #include "connector/gates/gate_files.h"
 #include "connector/gates/gate_run.h"
+#include "connector/history/file_rows.h"
 #include "connector/history/verify_files.h"
 #include "connector/writer/file_name.h"
-#include "connector/writer/offset_runs.h"
 
 /* Offsets of one file in a row, both ends included. */
 struct span {
@@ -49,17 +49,23 @@ static void account_release(struct account *a)
 
 /* ---- what the files hold ---- */
 
-static void add_span(struct account *a, const struct file_name *name, bool wanted, int64_t from,
-		     int64_t to)
+/* A file that is being read. */
+struct place {
+	struct account *account;
+	bool wanted;
+};
+
+static const char *add_span(void *ctx, const struct file_name *name, int64_t from, int64_t to)
 {
+	const struct place *place = ctx;
+	struct account *a = place->account;
 	struct span *last = a->n ? &a->spans[a->n - 1] : NULL;
 
-	a->rows += (uint64_t)(to - from) + 1;
 	if (last && last->to + 1 == from && last->partition == name->partition &&
-	    last->wanted == wanted && last->generation == name->generation &&
+	    last->wanted == place->wanted && last->generation == name->generation &&
 	    strcmp(last->topic, name->topic) == 0) {
 		last->to = to;
-		return;
+		return NULL;
 	}
 	GROW(a->spans, a->n, a->cap);
 	a->spans[a->n++] = (struct span){.topic = xstrdup(name->topic),
@@ -67,27 +73,23 @@ static void add_span(struct account *a, const struct file_name *name, bool wante
 					 .partition = name->partition,
 					 .from = from,
 					 .to = to,
-					 .wanted = wanted};
+					 .wanted = place->wanted};
+	return NULL;
 }
 
 static enum status add_file(struct account *a, const struct gate_file *file, struct err *err)
 {
 	const char *text = lake_meta_get(&file->entry.meta, "tidemark.offsets");
-	const bool wanted = gate_wants(a->run->gate, file->entry.path);
-	int64_t from, to, last = -1;
+	struct place place = {a, gate_wants(a->run->gate, file->entry.path)};
 	struct file_name name;
+	const char *why;
+	uint64_t rows;
 
 	if (!text || !*text || !file_name_parse(file->entry.path, &name))
 		return err_set(err, ST_HELD, "%s is no file of records", file->entry.path);
-	while (offset_runs_next(&text, &from, &to)) {
-		if (from <= last)
-			return err_set(err, ST_HELD, "the offsets of %s do not ascend",
-				       file->entry.path);
-		add_span(a, &name, wanted, from, to);
-		last = to;
-	}
-	return *text ? err_set(err, ST_HELD, "the offsets of %s cannot be read", file->entry.path)
-		     : ST_OK;
+	why = file_runs_read(text, &name, &rows, add_span, &place);
+	a->rows += rows;
+	return why ? err_set(err, ST_HELD, "%s: %s", file->entry.path, why) : ST_OK;
 }
 
 static int compare(const void *x, const void *y)

@@ -75,11 +75,12 @@ static void refuse(struct check *c, const char *fmt, ...)
 /* "offset 17 of topics/..."; by number where the file does not say. */
 static void place(const struct lake_entry *entry, uint64_t row, struct buf *out)
 {
-	const char *runs = lake_meta_get(&entry->meta, "tidemark.offsets");
+	AUTO(offset_reader_release) struct offset_reader runs;
 	int64_t from, to;
 	uint64_t left = row;
 
-	while (runs && offset_runs_next(&runs, &from, &to)) {
+	offset_reader_open(&runs, lake_meta_get(&entry->meta, "tidemark.offsets"));
+	while (offset_reader_next(&runs, &from, &to)) {
 		uint64_t n = (uint64_t)(to - from) + 1;
 
 		if (left < n) {

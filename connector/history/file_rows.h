@@ -5,8 +5,9 @@
 
 #include "connector/writer/file_name.h"
 
-/* Calls add for each run of offsets, both ends included, in order; its first reason
- * ends it. NULL and the number of rows, or what is wrong with the text. */
+/* Calls add for each run of offsets, both ends included, ascending, whatever order the
+ * rows stand in; its first reason ends it. NULL and the number of rows, or what is wrong
+ * with the text. */
 MUST_CHECK const char *file_runs_read(const char *text, const struct file_name *name,
 				      uint64_t *rows,
 				      const char *(*add)(void *ctx, const struct file_name *name,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "connector/writer/file_name.h"
+#include "connector/writer/offset_runs.h"
 
 void found_release(struct found *f)
 {
@@ -14,20 +15,17 @@ void found_release(struct found *f)
 
 bool offset_runs_find(const char *runs, int64_t offset, uint64_t *row_out)
 {
+	AUTO(offset_reader_release) struct offset_reader reader;
+	int64_t from, to;
 	uint64_t row = 0;
 
-	while (runs && *runs) {
-		char *end;
-		int64_t from = strtoll(runs, &end, 10), to = from;
-
-		if (*end == '-')
-			to = strtoll(end + 1, &end, 10);
+	offset_reader_open(&reader, runs);
+	while (offset_reader_next(&reader, &from, &to)) {
 		if (offset >= from && offset <= to) {
 			*row_out = row + (uint64_t)(offset - from);
 			return true;
 		}
-		row += (uint64_t)(to - from + 1);
-		runs = *end == ',' ? end + 1 : NULL;
+		row += (uint64_t)(to - from) + 1;
 	}
 	return false;
 }

@@ -1,5 +1,6 @@
 #include "connector/writer/data_file.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -149,6 +150,7 @@ enum status data_file_end(struct data_file *f, struct err *err)
 enum status data_file_finish(struct data_file *f, struct written_file *out, struct err *err)
 {
 	struct written_file file = {.content_type = f->content_type, .meta = LAKE_META_INIT};
+	AUTO(buf_release) struct buf offsets = BUF_INIT;
 	char records[24];
 	enum status st = f->container ? container_finish(f->container, &file.upload, err)
 			 : f->parquet ? parquet_file_finish(f->parquet, &file.upload, err)
@@ -157,7 +159,8 @@ enum status data_file_finish(struct data_file *f, struct written_file *out, stru
 	if (st != ST_OK)
 		return err_wrap(err, st, "file '%s'", f->path);
 	snprintf(records, sizeof(records), "%" PRIu64, f->records);
-	lake_meta_set(&file.meta, "tidemark.offsets", offset_runs_text(&f->runs));
+	offset_runs_text(&f->runs, &offsets);
+	lake_meta_set(&file.meta, "tidemark.offsets", buf_str(&offsets));
 	lake_meta_set(&file.meta, "tidemark.records", records);
 	if (f->schema) {
 		lake_meta_set(&file.meta, "tidemark.schema", f->schema->name);
@@ -167,7 +170,7 @@ enum status data_file_finish(struct data_file *f, struct written_file *out, stru
 	file.first_offset = f->first_offset;
 	file.last_offset = f->last_offset;
 	file.records = f->records;
-	buf_clear(&f->runs.text);
+	offset_runs_clear(&f->runs);
 	f->records = 0;
 	*out = file;
 	return ST_OK;

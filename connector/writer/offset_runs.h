@@ -1,94 +1,61 @@
-/* The offsets of a file's rows as runs, both ends included:
- * "1000-1040,1042,1044-1199". */
+/* The offsets of a file's rows, in the order of the rows, as runs with both ends
+ * included: the metadata `tidemark.offsets`. Two texts say it:
+ *
+ *   1000-1040,1042,1044-1199     up to OFFSET_RUNS_PLAIN bytes of it
+ *   zstd:KLUv/SAE...             beyond: base64 of a zstd frame of varints
+ *
+ * Varints are unsigned LEB128. A run of one offset is zigzag(from - to'), to' being the
+ * end of the run before (-1 before the first), which is never 0; a longer one is 0,
+ * zigzag(from - to'), its offsets less 2. */
 #ifndef TIDEMARK_WRITER_OFFSET_RUNS_H
 #define TIDEMARK_WRITER_OFFSET_RUNS_H
 
-#include <assert.h>
-#include <inttypes.h>
-#include <stdlib.h>
-
 #include "core/base/buf.h"
 
+#define OFFSET_RUNS_PLAIN ((size_t)1024)
+
 struct offset_runs {
-	struct buf text; /* the runs before the open one */
+	struct buf bytes; /* the varints of the runs before the open one */
+	int64_t last; /* where those end; -1: there are none */
 	int64_t from; /* the open run; from > to: none */
 	int64_t to;
 };
 
 #define OFFSET_RUNS_INIT                                                                           \
 	{                                                                                          \
-		.text = BUF_INIT, .from = 0, .to = -1                                              \
+		.bytes = BUF_INIT, .last = -1, .from = 0, .to = -1                                 \
 	}
 
-/* Where rows take turns in their folders nearly every row is a run: so no printf. */
-static inline void offset_runs_add_number(struct buf *text, int64_t n)
-{
-	char digits[20];
-	size_t i = sizeof(digits);
+void offset_runs_begin(struct offset_runs *r, int64_t offset); /* another run */
 
-	do {
-		digits[--i] = (char)('0' + n % 10);
-		n /= 10;
-	} while (n);
-	buf_add(text, digits + i, sizeof(digits) - i);
-}
-
-static inline void offset_runs_close(struct offset_runs *r)
-{
-	if (r->from > r->to)
-		return;
-	if (r->text.len)
-		buf_addc(&r->text, ',');
-	offset_runs_add_number(&r->text, r->from);
-	if (r->to > r->from) {
-		buf_addc(&r->text, '-');
-		offset_runs_add_number(&r->text, r->to);
-	}
-	r->from = 0;
-	r->to = -1;
-}
-
-/* Offsets ascend. */
+/* The next row's. No offset may come twice. */
 static inline void offset_runs_add(struct offset_runs *r, int64_t offset)
 {
-	if (r->from <= r->to && offset == r->to + 1) {
+	if (__builtin_expect(r->from <= r->to && offset == r->to + 1, 1))
 		r->to = offset;
-		return;
-	}
-	assert(offset > r->to || r->from > r->to);
-	offset_runs_close(r);
-	r->from = r->to = offset;
+	else
+		offset_runs_begin(r, offset);
 }
 
-/* The text of all; valid until the next call. */
-static inline const char *offset_runs_text(struct offset_runs *r)
-{
-	offset_runs_close(r);
-	return buf_str(&r->text);
-}
+/* Appends the text of all. */
+void offset_runs_text(struct offset_runs *r, struct buf *out);
+void offset_runs_clear(struct offset_runs *r); /* keeps the memory */
+void offset_runs_release(struct offset_runs *r);
 
-static inline void offset_runs_release(struct offset_runs *r)
-{
-	buf_release(&r->text);
-	r->from = 0;
-	r->to = -1;
-}
+/* ---- reading ---- */
 
-/* Reading: the next run of a text; *text moves on. false at the end, where *text
- * is at its NUL, and where the text is none, where it is not. */
-MUST_CHECK static inline bool offset_runs_next(const char **text, int64_t *from, int64_t *to)
-{
-	char *end;
+struct offset_reader {
+	const char *text; /* the plain one, borrowed; NULL: varints */
+	struct buf bytes;
+	size_t pos;
+	int64_t last;
+	bool bad;
+};
 
-	if (**text < '0' || **text > '9')
-		return false;
-	*from = *to = strtoll(*text, &end, 10);
-	if (*end == '-')
-		*to = strtoll(end + 1, &end, 10);
-	if ((*end && (*end != ',' || !end[1])) || *to < *from)
-		return false;
-	*text = *end ? end + 1 : end;
-	return true;
-}
+/* The text is borrowed; NULL is one that cannot be read. Release it in any case. */
+void offset_reader_open(struct offset_reader *r, const char *text);
+/* false at the end, or where the text cannot be read: r->bad says so. */
+MUST_CHECK bool offset_reader_next(struct offset_reader *r, int64_t *from, int64_t *to);
+void offset_reader_release(struct offset_reader *r);
 
 #endif

@@ -21,8 +21,9 @@
  * its upload may keep in memory until then (core/embedded/upload.c). */
 #define FINISHED_BYTES 1024
 #define UPLOAD_KEPT_BYTES (16 << 10)
-/* The text of a file's offsets, at most: rows that take turns have a run each. */
-#define OFFSETS_MAX_BYTES ((size_t)4 << 20)
+/* Of a file's offsets before they are compressed (offset_runs.h): rows that take turns
+ * have a run each. */
+#define OFFSETS_MAX_BYTES ((size_t)3 << 20)
 
 struct partition_writer {
 	const struct writer_settings *settings;
@@ -126,7 +127,7 @@ size_t partition_writer_waiting(const struct partition_writer *w)
 	size_t n = w->finished_kept;
 
 	for (size_t i = 0; i < w->files.n; i++)
-		n += w->files.items[i]->runs.text.cap;
+		n += w->files.items[i]->runs.bytes.cap;
 	return n;
 }
 
@@ -367,7 +368,7 @@ static enum status append_row(struct partition_writer *w, const struct record *r
 
 	if (st == ST_OK)
 		st = add_row(w, f, r, row, err);
-	if (st == ST_OK && w->path && f->runs.text.len >= OFFSETS_MAX_BYTES)
+	if (st == ST_OK && w->path && f->runs.bytes.len >= OFFSETS_MAX_BYTES)
 		st = finish_early(w, f, err);
 	return st;
 }

@@ -8,7 +8,7 @@
  * A partitioner may name any number of folders. Where as many files are open as
  * settings allow, a record that needs another one first finishes the file whose
  * last row is the oldest; a later record of that folder begins a new one. So does
- * one behind a file whose rows' offsets have become too long a text.
+ * one behind a file whose rows' offsets have become too many runs.
  *
  * Determinism: equal settings and equal records with equal offsets give
  * byte-identical files, at equal paths. */
@@ -62,9 +62,9 @@ struct written_file {
 	char *path; /* <prefix>/<topic>/<folder>/<topic>+<p>+<first>.<ext> */
 	struct lake_upload *upload; /* finished */
 	const char *content_type; /* static */
-	/* tidemark.offsets: runs of the rows' offsets "1000-1040,1042-1199"
-	 * (inclusive); tidemark.records; tidemark.schema: "id:17" or
-	 * "sha256:<hex>" of the parsing canonical form; absent for none. */
+	/* tidemark.offsets: runs of the rows' offsets (offset_runs.h); tidemark.records;
+	 * tidemark.schema: "id:17" or "sha256:<hex>" of the parsing canonical form; absent for
+	 * none. */
 	struct lake_meta meta;
 	int64_t first_offset;
 	int64_t last_offset;

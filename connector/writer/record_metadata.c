@@ -7,6 +7,7 @@
 #include "connector/schema/json_fields.h"
 #include "connector/schema/utf8.h"
 #include "connector/writer/avro_row.h"
+#include "connector/writer/base64.h"
 #include "connector/writer/builtin_schemas.h"
 #include "connector/writer/json_line.h"
 
@@ -91,23 +92,6 @@ void record_metadata_add(struct buf *b, const struct record *r)
 	avro_row_headers(b, r);
 }
 
-static void add_base64(struct buf *b, const unsigned char *p, size_t n)
-{
-	static const char digits[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-	for (; n; p += 3) {
-		uint32_t v = (uint32_t)p[0] << 16 | (n > 1 ? (uint32_t)p[1] << 8 : 0) |
-			     (n > 2 ? p[2] : 0);
-
-		buf_addc(b, digits[v >> 18]);
-		buf_addc(b, digits[v >> 12 & 63]);
-		buf_addc(b, n > 1 ? digits[v >> 6 & 63] : '=');
-		buf_addc(b, n > 2 ? digits[v & 63] : '=');
-		n -= n > 3 ? 3 : n;
-	}
-}
-
 /* "key":"text", "key_base64":"AAE=" or "key":null */
 static void add_bytes(struct buf *b, const char *name, const void *data, size_t len)
 {
@@ -118,7 +102,7 @@ static void add_bytes(struct buf *b, const char *name, const void *data, size_t 
 		json_line_add_string(b, data, len);
 	} else {
 		buf_addf(b, "\"%s_base64\":\"", name);
-		add_base64(b, data, len);
+		base64_add(b, data, len);
 		buf_addc(b, '"');
 	}
 }

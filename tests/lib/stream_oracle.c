@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "tests/lib/duck.h"
+#include "tests/lib/oracle_runs.h"
 
 #define FILE_MAX_BYTES (16u << 20)
 
@@ -425,19 +426,13 @@ static bool parse_name(const struct stream_oracle *o, const char *path, struct r
 static bool add_rows(struct rows *rows, const struct row *place, const char *runs, char *content,
 		     int64_t first, const char *path, struct buf *why)
 {
+	AUTO(oracle_runs_release) struct oracle_runs all = {.n = 0};
 	char *line = content;
-	int64_t last = first - 1;
 
-	if (!runs || strtoll(runs, NULL, 10) != first)
+	if (!oracle_runs_parse(runs, &all) || all.least != first)
 		return no(why, "%s: offsets '%s'", path, runs ? runs : "");
-	while (*runs) {
-		char *end;
-		int64_t from = strtoll(runs, &end, 10);
-		int64_t to = *end == '-' ? strtoll(end + 1, &end, 10) : from;
-
-		if (from <= last || to < from || (*end && *end != ','))
-			return no(why, "%s: offsets '%s'", path, runs);
-		for (int64_t i = from; i <= to; i++) {
+	for (size_t k = 0; k < all.n; k++) {
+		for (int64_t i = all.items[k].from; i <= all.items[k].to; i++) {
 			char *newline = content ? strchr(line, '\n') : NULL;
 
 			if (content && !newline)
@@ -446,8 +441,6 @@ static bool add_rows(struct rows *rows, const struct row *place, const char *run
 				 content ? xstrndup(line, (size_t)(newline - line)) : NULL);
 			line = newline ? newline + 1 : NULL;
 		}
-		last = to;
-		runs = *end ? end + 1 : end;
 	}
 	return !content || !*line || no(why, "%s: more rows than offsets", path);
 }

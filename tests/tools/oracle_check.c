@@ -22,6 +22,7 @@
 #include "core/lake.h"
 #include "tests/lib/oracle_file.h"
 #include "tests/lib/oracle_log.h"
+#include "tests/lib/oracle_runs.h"
 
 #define FILE_MAX ((size_t)1 << 30)
 
@@ -217,22 +218,6 @@ static void check_chain(struct check *c)
 
 /* ---- what each checkpoint added ---- */
 
-static const char *take_run(const char *runs, int64_t *from, int64_t *to)
-{
-	char *end;
-
-	*from = *to = strtoll(runs, &end, 10);
-	if (end == runs)
-		violation("tidemark.offsets=%s is no list of runs", runs);
-	if (*end == '-') {
-		runs = end + 1;
-		*to = strtoll(runs, &end, 10);
-	}
-	if (*to < *from || (*end && *end != ','))
-		violation("tidemark.offsets=%s is no list of runs", runs);
-	return *end ? end + 1 : NULL;
-}
-
 static const char *entry_runs(const struct lake_entry *entry)
 {
 	const char *runs = lake_meta_get(&entry->meta, "tidemark.offsets");
@@ -242,12 +227,18 @@ static const char *entry_runs(const struct lake_entry *entry)
 	return runs;
 }
 
+static void read_runs(const struct lake_entry *entry, struct oracle_runs *runs)
+{
+	if (!oracle_runs_parse(entry_runs(entry), runs))
+		violation("tidemark.offsets=%s is no list of runs", entry_runs(entry));
+}
+
 static uint64_t check_added_file(struct check *c, const struct link *link, const char *path)
 {
 	AUTO(lake_entry_release) struct lake_entry entry = {0};
+	AUTO(oracle_runs_release) struct oracle_runs runs = {.n = 0};
 	struct oracle_path at;
 	const struct range *range;
-	int64_t from, to;
 	uint64_t rows = 0;
 
 	MUST(lake_stat(c->lake, &link->cp.id, path, &entry, &err));
@@ -256,8 +247,10 @@ static uint64_t check_added_file(struct check *c, const struct link *link, const
 	range = ranges_find(&link->ranges, at.topic, at.partition);
 	if (!range || generation_of(link, at.topic) != at.generation)
 		violation("%s was added by a checkpoint that read nothing there", path);
-	for (const char *runs = entry_runs(&entry); runs;) {
-		runs = take_run(runs, &from, &to);
+	read_runs(&entry, &runs);
+	for (size_t i = 0; i < runs.n; i++) {
+		const int64_t from = runs.items[i].from, to = runs.items[i].to;
+
 		if (from < range->from || to >= range->to)
 			violation("%s holds %" PRId64 "-%" PRId64 ", its checkpoint read [%" PRId64
 				  ",%" PRId64 ")",
@@ -355,8 +348,8 @@ static void check_file(struct check *c, const struct lake_entry *entry, bool dea
 	AUTO(oracle_file_release) struct oracle_file file = {0};
 	struct oracle_path at;
 	struct oracle_row row;
-	const char *why, *runs = entry_runs(entry);
-	int64_t from, to, first = -1;
+	AUTO(oracle_runs_release) struct oracle_runs runs = {.n = 0};
+	const char *why;
 	uint64_t n = 0;
 
 	if (!oracle_path_parse(entry->path, &at))
@@ -364,10 +357,9 @@ static void check_file(struct check *c, const struct lake_entry *entry, bool dea
 	MUST(lake_read(c->lake, &c->tree, entry->path, FILE_MAX, &content, &err));
 	if (!oracle_file_open(entry->path, &content, &file, &why))
 		violation("%s: %s", entry->path, why);
-	while (runs) {
-		runs = take_run(runs, &from, &to);
-		first = first < 0 ? from : first;
-		for (int64_t offset = from; offset <= to; offset++) {
+	read_runs(entry, &runs);
+	for (size_t i = 0; i < runs.n; i++) {
+		for (int64_t offset = runs.items[i].from; offset <= runs.items[i].to; offset++) {
 			if (n++ == file.n_rows)
 				violation("%s: fewer rows than offsets", entry->path);
 			if (!oracle_file_next(&file, &row, &why))
@@ -378,8 +370,8 @@ static void check_file(struct check *c, const struct lake_entry *entry, bool dea
 	if (n != file.n_rows || bytes_left(&file.rest))
 		violation("%s: %" PRIu64 " rows of %" PRIu64 " offsets", entry->path, file.n_rows,
 			  n);
-	if (first != at.first)
-		violation("%s: its first offset is %" PRId64, entry->path, first);
+	if (runs.least != at.first)
+		violation("%s: its first offset is %" PRId64, entry->path, runs.least);
 	c->files++;
 }
 

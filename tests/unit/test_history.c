@@ -11,11 +11,14 @@
 #include <string.h>
 
 #include "connector/history/publish.h"
+#include "connector/history/file_rows.h"
 #include "connector/history/find.h"
+#include "connector/writer/offset_runs.h"
 #include "core/lake_backend.h"
 #include "tests/lib/history_steps.h"
 #include "tests/lib/lake_steps.h"
 #include "tests/lib/must.h"
+#include "tests/lib/oracle_runs.h"
 #include "tests/lib/tempdir.h"
 
 static char *dir;
@@ -143,6 +146,15 @@ static void test_ranges_and_losses(void **state)
 	assert_int_equal(m.items[1].to, -1);
 }
 
+/* The span of a file that begins at the name's offset. */
+static const char *one_span(void *ctx, const struct file_name *name, int64_t from, int64_t to)
+{
+	assert_ptr_equal(ctx, name);
+	assert_int_equal(from, name->first_offset);
+	assert_true(to >= from);
+	return NULL;
+}
+
 static void test_runs(void **state)
 {
 	static const char runs[] = "1000-1040,1042,1044-1199";
@@ -158,6 +170,62 @@ static void test_runs(void **state)
 	}
 	assert_false(offset_runs_find("", 0, &row));
 	assert_false(offset_runs_find(NULL, 0, &row));
+}
+
+/* A text of many runs is compact; an oracle of its own reads the same from it, and
+ * every row is found. Rows may stand in any order. */
+static void test_compact_runs(void **state)
+{
+	AUTO(offset_runs_release) struct offset_runs runs = OFFSET_RUNS_INIT;
+	AUTO(oracle_runs_release) struct oracle_runs back = {.n = 0};
+	AUTO(buf_release) struct buf text = BUF_INIT;
+	static int64_t order[5000];
+	struct file_name name = {.first_offset = 100};
+	uint64_t row, rows = 0;
+	size_t at = 0;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(order); i++) /* 7 and 5,000 share no factor */
+		order[i] = 100 + (int64_t)(i * 7 % ARRAY_SIZE(order));
+	for (size_t i = 0; i < ARRAY_SIZE(order); i++)
+		offset_runs_add(&runs, order[i]);
+	offset_runs_text(&runs, &text);
+	assert_true(strncmp(text.data, "zstd:", 5) == 0);
+	assert_true(text.len < 600);
+	for (size_t i = 0; i < ARRAY_SIZE(order); i++) {
+		assert_true(offset_runs_find(text.data, order[i], &row));
+		assert_int_equal(row, i);
+	}
+	assert_false(offset_runs_find(text.data, 99, &row));
+	assert_true(oracle_runs_parse(text.data, &back));
+	for (size_t i = 0; i < back.n; i++)
+		for (int64_t o = back.items[i].from; o <= back.items[i].to; o++)
+			assert_int_equal(o, order[at++]);
+	assert_int_equal(at, ARRAY_SIZE(order));
+	/* Ascending, and in one piece. */
+	assert_null(file_runs_read(text.data, &name, &rows, one_span, &name));
+	assert_int_equal(rows, ARRAY_SIZE(order));
+}
+
+/* Texts that are none are seen as such. */
+static void test_bad_runs(void **state)
+{
+	static const char *const bad[] = {
+		"",          "-1",          "5-3", "1,",    "1-",
+		"x",         "1,,2",        "1;2", "zstd:", "zstd:AA",
+		"zstd:AAAA", "zstd:KLUv/S", "1 2", "+1",    "99999999999999999999",
+	};
+	static const char *const twice[] = {"3,3", "1-5,2", "4,1,4", "5-9,1-5"};
+	struct file_name name = {.first_offset = 1};
+	uint64_t rows;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_string_equal(file_runs_read(bad[i], &name, &rows, one_span, &name),
+				    "its offsets cannot be read");
+	for (size_t i = 0; i < ARRAY_SIZE(twice); i++)
+		assert_string_equal(file_runs_read(twice[i], &name, &rows, one_span, &name),
+				    "it has an offset twice");
 }
 
 static void test_positions(void **state)
@@ -399,6 +467,8 @@ int main(void)
 		cmocka_unit_test(test_damaged_documents),
 		cmocka_unit_test(test_ranges_and_losses),
 		cmocka_unit_test(test_runs),
+		cmocka_unit_test(test_compact_runs),
+		cmocka_unit_test(test_bad_runs),
 		cmocka_unit_test(test_positions),
 		cmocka_unit_test(test_targets),
 		cmocka_unit_test(test_rival_elsewhere),

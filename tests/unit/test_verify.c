@@ -321,7 +321,7 @@ static const struct {
 	{documents_broken, "its documents cannot be read", 4},
 	{previous_missing, "what it continues cannot be read", 0},
 	{other_first_offset, "its first offset is not that of its name", 4},
-	{runs_go_back, "its offsets do not ascend", 4},
+	{runs_go_back, "it has an offset twice", 4},
 	{runs_unreadable, "its offsets cannot be read", 4},
 	{outside_the_ranges, "offsets outside its checkpoint's ranges", 4},
 	{other_rows, "another number of rows than offsets", 4},
