@@ -88,11 +88,13 @@ void buf_add_hex(struct buf *b, const void *data, size_t len)
 
 void buf_add_varint(struct buf *b, uint64_t v)
 {
+	buf_reserve(b, 10);
 	while (v >= 0x80) {
-		buf_addc(b, (char)(v | 0x80));
+		b->data[b->len++] = (char)(v | 0x80);
 		v >>= 7;
 	}
-	buf_addc(b, (char)v);
+	b->data[b->len++] = (char)v;
+	b->data[b->len] = '\0';
 }
 
 void buf_add_be32(struct buf *b, uint32_t v)
@@ -127,7 +129,7 @@ struct bytes bytes_of(const void *data, size_t len)
 	return (struct bytes){.p = data, .end = (const unsigned char *)data + len};
 }
 
-bool bytes_varint(struct bytes *in, uint64_t *out)
+bool bytes_varint_long(struct bytes *in, uint64_t *out)
 {
 	const unsigned char *p = in->p;
 	uint64_t v = 0;
@@ -164,14 +166,5 @@ bool bytes_be64(struct bytes *in, uint64_t *out)
 	if (bytes_left(in) < 8 || !bytes_be32(in, &high) || !bytes_be32(in, &low))
 		return false;
 	*out = (uint64_t)high << 32 | low;
-	return true;
-}
-
-bool bytes_take(struct bytes *in, size_t len, const unsigned char **out)
-{
-	if (bytes_left(in) < len)
-		return false;
-	*out = in->p;
-	in->p += len;
 	return true;
 }

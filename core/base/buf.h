@@ -48,9 +48,23 @@ static inline size_t bytes_left(const struct bytes *in)
 {
 	return (size_t)(in->end - in->p);
 }
-MUST_CHECK bool bytes_varint(struct bytes *in, uint64_t *out);
+MUST_CHECK bool bytes_varint_long(struct bytes *in, uint64_t *out);
+MUST_CHECK static inline bool bytes_varint(struct bytes *in, uint64_t *out)
+{
+	if (in->p == in->end || *in->p >= 0x80)
+		return bytes_varint_long(in, out);
+	*out = *in->p++;
+	return true;
+}
 MUST_CHECK bool bytes_be32(struct bytes *in, uint32_t *out);
 MUST_CHECK bool bytes_be64(struct bytes *in, uint64_t *out);
-MUST_CHECK bool bytes_take(struct bytes *in, size_t len, const unsigned char **out);
+MUST_CHECK static inline bool bytes_take(struct bytes *in, size_t len, const unsigned char **out)
+{
+	if (bytes_left(in) < len)
+		return false;
+	*out = in->p;
+	in->p += len;
+	return true;
+}
 
 #endif

@@ -12,18 +12,15 @@ static enum status commit_get(void *ctx, const struct lake_id *id, struct commit
 			      struct err *err)
 {
 	struct embedded *e = ctx;
-	AUTO(buf_release) struct buf key = BUF_INIT;
-	AUTO(buf_release) struct buf bytes = BUF_INIT;
+	AUTO(shared_dropp) struct shared *bytes = NULL;
 	char hex[LAKE_ID_HEX_BYTES];
-	enum status st;
+	enum status st = embedded_get_cached(e, KEY_COMMIT, id->bytes, &bytes, err);
 
-	key_commit(&key, id);
-	st = embedded_get_cached(e, &key, id->bytes, &bytes, err);
 	if (st == ST_NOT_FOUND) {
 		lake_id_hex(id, hex);
 		return err_set(err, st, "no commit %s in %s", hex, e->root);
 	}
-	return st == ST_OK ? commit_decode(id, bytes.data, bytes.len, out, err) : st;
+	return st == ST_OK ? commit_decode(id, bytes->data, bytes->len, out, err) : st;
 }
 
 struct commit_store embedded_commits(struct embedded *e)

@@ -137,6 +137,16 @@ static rocksdb_options_t *with_tracked_logs(rocksdb_options_t *o)
 	return tracked;
 }
 
+/* Compaction can wait while somebody asks for something. It never starves: RocksDB
+ * makes writers wait where too much of it is left. For the process. */
+static void lower_compaction(void)
+{
+	rocksdb_env_t *env = rocksdb_create_default_env();
+
+	rocksdb_env_lower_thread_pool_cpu_priority(env);
+	rocksdb_env_destroy(env);
+}
+
 /* Every open begins a log file, and RocksDB forgets to delete those that
  * nothing was written to: commands that only read would fill the folder. */
 static void drop_empty_logs(const char *path)
@@ -180,8 +190,8 @@ enum status db_open(const char *path, bool create, enum db_recovery recovery, st
 	rocksdb_t *handle;
 
 	drop_empty_logs(path);
+	lower_compaction();
 	handle = rocksdb_open(options, path, &text);
-
 	if (text) {
 		rocksdb_options_destroy(options);
 		return db_error(text, what, err);
@@ -232,20 +242,44 @@ void db_close(struct db *db)
 	free(db);
 }
 
-enum status db_get(struct db *db, const struct buf *key, struct buf *out, struct err *err)
+static enum status get_pinned(struct db *db, const struct buf *key, rocksdb_pinnableslice_t **out,
+			      struct err *err)
 {
 	char *text = NULL;
-	rocksdb_pinnableslice_t *slice =
-		rocksdb_get_pinned(db->handle, db->read, key->data, key->len, &text);
+
+	*out = rocksdb_get_pinned(db->handle, db->read, key->data, key->len, &text);
+	if (text)
+		return db_error(text, "cannot read the lake's metadata", err);
+	return *out ? ST_OK : err_set(err, ST_NOT_FOUND, "not in the lake's metadata");
+}
+
+enum status db_get(struct db *db, const struct buf *key, struct buf *out, struct err *err)
+{
+	rocksdb_pinnableslice_t *slice;
+	enum status st = get_pinned(db, key, &slice, err);
 	const char *value;
 	size_t len = 0;
 
-	if (text)
-		return db_error(text, "cannot read the lake's metadata", err);
-	if (!slice)
-		return err_set(err, ST_NOT_FOUND, "not in the lake's metadata");
+	if (st != ST_OK)
+		return st;
 	value = rocksdb_pinnableslice_value(slice, &len);
 	buf_add(out, value, len);
+	rocksdb_pinnableslice_destroy(slice);
+	return ST_OK;
+}
+
+enum status db_get_shared(struct db *db, const struct buf *key, struct shared **out,
+			  struct err *err)
+{
+	rocksdb_pinnableslice_t *slice;
+	enum status st = get_pinned(db, key, &slice, err);
+	const char *value;
+	size_t len = 0;
+
+	if (st != ST_OK)
+		return st;
+	value = rocksdb_pinnableslice_value(slice, &len);
+	*out = shared_new(value, len);
 	rocksdb_pinnableslice_destroy(slice);
 	return ST_OK;
 }

@@ -11,6 +11,7 @@
 
 #include "core/base/buf.h"
 #include "core/base/err.h"
+#include "core/base/shared.h"
 
 struct db;
 /* What an open does with damage in the log. */
@@ -42,6 +43,9 @@ AUTO_DESTRUCTOR(struct db, db_close)
 /* Appends the value to out; ST_NOT_FOUND (with no text worth showing). */
 MUST_CHECK enum status db_get(struct db *db, const struct buf *key, struct buf *out,
 			      struct err *err);
+/* The same, as bytes of their own, held for the caller. */
+MUST_CHECK enum status db_get_shared(struct db *db, const struct buf *key, struct shared **out,
+				     struct err *err);
 /* Not synced: durable with the next synced batch. */
 void db_put(struct db *db, const struct buf *key, const void *value, size_t len);
 void db_delete(struct db *db, const struct buf *key);

@@ -15,14 +15,14 @@ enum status gc_count_one(struct gc *gc, struct err *err)
 /* ---- trees ---- */
 
 /* Past the cache, which readers need. */
-static enum status node_get(void *ctx, const struct hash *id, struct buf *out, struct err *err)
+static enum status node_get(void *ctx, const struct hash *id, struct shared **out, struct err *err)
 {
 	struct gc *gc = ctx;
 	AUTO(buf_release) struct buf key = BUF_INIT;
 	enum status st = gc_count_one(gc, err);
 
 	key_node(&key, id);
-	return st == ST_OK ? db_get(gc->e->db, &key, out, err) : st;
+	return st == ST_OK ? db_get_shared(gc->e->db, &key, out, err) : st;
 }
 
 static void mark_object(struct gc *gc, const struct hash *blob, uint64_t size)

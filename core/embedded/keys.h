@@ -19,6 +19,9 @@
 #include "core/lake.h"
 #include "core/model/hash.h"
 
+#define KEY_NODE 'n'
+#define KEY_COMMIT 'c'
+
 static inline void key_set(struct buf *key, char kind, const void *data, size_t len)
 {
 	buf_clear(key);
@@ -28,12 +31,12 @@ static inline void key_set(struct buf *key, char kind, const void *data, size_t 
 
 static inline void key_node(struct buf *key, const struct hash *h)
 {
-	key_set(key, 'n', h->bytes, sizeof(h->bytes));
+	key_set(key, KEY_NODE, h->bytes, sizeof(h->bytes));
 }
 
 static inline void key_commit(struct buf *key, const struct lake_id *id)
 {
-	key_set(key, 'c', id->bytes, sizeof(id->bytes));
+	key_set(key, KEY_COMMIT, id->bytes, sizeof(id->bytes));
 }
 
 static inline void key_blob(struct buf *key, const struct hash *h)

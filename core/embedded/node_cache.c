@@ -12,9 +12,8 @@ struct item {
 	struct item *next_in_bucket;
 	struct item *newer;
 	struct item *older;
-	size_t len;
+	struct shared *bytes;
 	unsigned char id[32];
-	unsigned char data[];
 };
 
 struct shard {
@@ -50,6 +49,7 @@ void node_cache_free(struct node_cache *cache)
 		while (item) {
 			struct item *older = item->older;
 
+			shared_drop(item->bytes);
 			free(item);
 			item = older;
 		}
@@ -92,9 +92,9 @@ static void link_newest(struct shard *shard, struct item *item)
 	shard->newest = item;
 }
 
-static size_t weight(const struct item *item)
+static size_t weight(const struct shared *bytes)
 {
-	return sizeof(*item) + item->len;
+	return sizeof(struct item) + sizeof(*bytes) + bytes->len;
 }
 
 static void evict(struct shard *shard, struct item *item)
@@ -105,13 +105,15 @@ static void evict(struct shard *shard, struct item *item)
 		link = &(*link)->next_in_bucket;
 	*link = item->next_in_bucket;
 	unlink_item(shard, item);
-	shard->used_bytes -= weight(item);
+	shard->used_bytes -= weight(item->bytes);
+	shared_drop(item->bytes);
 	free(item);
 }
 
-bool node_cache_get(struct node_cache *cache, const unsigned char id[32], struct buf *out)
+struct shared *node_cache_get(struct node_cache *cache, const unsigned char id[32])
 {
 	struct shard *shard = shard_of(cache, id);
+	struct shared *bytes = NULL;
 	struct item *item;
 
 	pthread_mutex_lock(&shard->lock);
@@ -119,32 +121,30 @@ bool node_cache_get(struct node_cache *cache, const unsigned char id[32], struct
 	if (item) {
 		unlink_item(shard, item);
 		link_newest(shard, item);
-		buf_add(out, item->data, item->len);
+		bytes = shared_hold(item->bytes);
 	}
 	pthread_mutex_unlock(&shard->lock);
-	return item != NULL;
+	return bytes;
 }
 
-void node_cache_put(struct node_cache *cache, const unsigned char id[32], const void *data,
-		    size_t len)
+void node_cache_put(struct node_cache *cache, const unsigned char id[32], struct shared *bytes)
 {
 	struct shard *shard = shard_of(cache, id);
 	struct item *item;
 	struct item **bucket;
 
-	if (sizeof(*item) + len > cache->shard_bytes)
+	if (weight(bytes) > cache->shard_bytes)
 		return;
 	pthread_mutex_lock(&shard->lock);
 	if (!find(shard, id)) {
-		item = xmalloc(sizeof(*item) + len);
-		item->len = len;
+		item = xmalloc(sizeof(*item));
+		item->bytes = shared_hold(bytes);
 		memcpy(item->id, id, sizeof(item->id));
-		memcpy(item->data, data, len);
 		bucket = bucket_of(shard, id);
 		item->next_in_bucket = *bucket;
 		*bucket = item;
 		link_newest(shard, item);
-		shard->used_bytes += weight(item);
+		shard->used_bytes += weight(bytes);
 		while (shard->used_bytes > cache->shard_bytes)
 			evict(shard, shard->oldest);
 	}

@@ -7,29 +7,28 @@
 
 #define BATCH_BYTES (256u << 10)
 
-enum status embedded_get_cached(struct embedded *e, const struct buf *key, const unsigned char *id,
-				struct buf *out, struct err *err)
+enum status embedded_get_cached(struct embedded *e, char kind, const unsigned char id[32],
+				struct shared **out, struct err *err)
 {
-	size_t before = out->len;
+	AUTO(buf_release) struct buf key = BUF_INIT;
 	enum status st;
 
-	if (node_cache_get(e->cache, id, out))
+	*out = node_cache_get(e->cache, id);
+	if (*out)
 		return ST_OK;
-	st = db_get(e->db, key, out, err);
+	key_set(&key, kind, id, 32);
+	st = db_get_shared(e->db, &key, out, err);
 	if (st == ST_OK)
-		node_cache_put(e->cache, id, out->data + before, out->len - before);
+		node_cache_put(e->cache, id, *out);
 	return st;
 }
 
-static enum status node_get(void *ctx, const struct hash *id, struct buf *out, struct err *err)
+static enum status node_get(void *ctx, const struct hash *id, struct shared **out, struct err *err)
 {
 	struct embedded *e = ctx;
-	AUTO(buf_release) struct buf key = BUF_INIT;
 	char hex[65];
-	enum status st;
+	enum status st = embedded_get_cached(e, KEY_NODE, id->bytes, out, err);
 
-	key_node(&key, id);
-	st = embedded_get_cached(e, &key, id->bytes, out, err);
 	if (st != ST_NOT_FOUND)
 		return st;
 	hash_hex(id, hex);
@@ -66,7 +65,8 @@ static void writer_flush(struct writer *w)
 }
 
 /* A new node is read again, where at all, as the child of another. */
-static enum status writer_get(void *ctx, const struct hash *id, struct buf *out, struct err *err)
+static enum status writer_get(void *ctx, const struct hash *id, struct shared **out,
+			      struct err *err)
 {
 	struct writer *w = ctx;
 	enum status st = node_get(w->e, id, out, err);
@@ -82,6 +82,7 @@ static enum status writer_put(void *ctx, const struct hash *id, const void *data
 {
 	struct writer *w = ctx;
 	AUTO(buf_release) struct buf key = BUF_INIT;
+	AUTO(shared_dropp) struct shared *bytes = NULL;
 	enum status st = space_take(&w->e->space, 2 * len, err);
 
 	if (st != ST_OK)
@@ -89,7 +90,9 @@ static enum status writer_put(void *ctx, const struct hash *id, const void *data
 	key_node(&key, id);
 	gate_fresh(&w->e->gate, id->bytes);
 	db_batch_put(w->batch, &key, data, len);
-	node_cache_put(w->e->cache, id->bytes, data, len);
+	bytes = shared_new(data, len);
+	atomic_store(&bytes->verified, true); /* the id was made of them */
+	node_cache_put(w->e->cache, id->bytes, bytes);
 	w->bytes += len;
 	if (w->bytes >= BATCH_BYTES)
 		writer_flush(w);

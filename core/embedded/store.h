@@ -84,9 +84,9 @@ MUST_CHECK enum status embedded_sequence(struct db *db, uint64_t *out, struct er
 
 /* For reading: it has no put. */
 struct node_store embedded_nodes(struct embedded *e);
-/* Appends what is stored under the key, which is that of a node or commit. */
-MUST_CHECK enum status embedded_get_cached(struct embedded *e, const struct buf *key,
-					   const unsigned char *id, struct buf *out,
+/* The bytes of a node or commit, held for the caller. kind: KEY_NODE, KEY_COMMIT. */
+MUST_CHECK enum status embedded_get_cached(struct embedded *e, char kind,
+					   const unsigned char id[32], struct shared **out,
 					   struct err *err);
 /* tree_apply() and tree_merge(); the new nodes are in the log on return. Within a
  * gate pass. */

@@ -1,7 +1,17 @@
 #include "core/model/cursor.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
+
+#define RECENT_NODE_BYTES (16 * 1024)
+
+void cursor_recent_free(struct cursor_recent *r)
+{
+	for (size_t i = 0; r && i < CURSOR_RECENT; i++)
+		node_unref(r->nodes[i]);
+	free(r);
+}
 
 void cursor_init(struct cursor *c, const struct node_store *store, const struct hash *root)
 {
@@ -35,6 +45,28 @@ enum status cursor_first(struct cursor *c, struct err *err)
 	return ST_OK;
 }
 
+static enum status read_child(const struct cursor *c, const struct node *parent, size_t i,
+			      struct node **out, struct err *err)
+{
+	const struct hash *id = &parent->items[i].child;
+	struct node **slot =
+		c->recent && parent->level > 1 ? &c->recent->nodes[id->bytes[0]] : NULL;
+	enum status st;
+
+	if (slot && *slot && hash_equal(&(*slot)->id, id)) {
+		st = node_check_child(parent, i, *slot, err);
+		if (st == ST_OK)
+			*out = node_ref(*slot);
+		return st;
+	}
+	st = node_read_child(c->store, parent, i, out, err);
+	if (st == ST_OK && slot && (*out)->raw->len <= RECENT_NODE_BYTES) {
+		node_unref(*slot);
+		*slot = node_ref(*out);
+	}
+	return st;
+}
+
 enum status cursor_descend(struct cursor *c, struct err *err)
 {
 	const struct node *parent = cursor_node(c);
@@ -47,7 +79,7 @@ enum status cursor_descend(struct cursor *c, struct err *err)
 	slot = &c->path[c->depth].node;
 	if (!*slot || !hash_equal(&(*slot)->id, &parent->items[i].child)) {
 		struct node *n;
-		enum status st = node_read_child(c->store, parent, i, &n, err);
+		enum status st = read_child(c, parent, i, &n, err);
 
 		if (st != ST_OK) {
 			c->depth = 0;

@@ -8,8 +8,18 @@
 
 #include "core/model/node.h"
 
+/* Inner nodes that were read, by their hash: for who goes over the upper levels of
+ * a tree more than once. All zero: none yet. */
+#define CURSOR_RECENT 256
+struct cursor_recent {
+	struct node *nodes[CURSOR_RECENT];
+};
+void cursor_recent_free(struct cursor_recent *r);
+AUTO_DESTRUCTOR(struct cursor_recent, cursor_recent_free)
+
 struct cursor {
 	const struct node_store *store;
+	struct cursor_recent *recent; /* NULL: keeps none; set before it is placed */
 	struct hash root;
 	size_t depth; /* 0: behind the last item, or not placed yet */
 	struct {

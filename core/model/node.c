@@ -26,29 +26,27 @@ bool node_ends_at(unsigned level, const struct node_item *item)
 
 /* ---- decoding ---- */
 
-/* Appends the key to n->keys; its place there goes to *at_out. */
-static bool decode_key(struct bytes *in, struct node *n, size_t last_at, size_t last_len,
-		       size_t *at_out, size_t *len_out, size_t *shared_out)
+/* An item's key: what it shares with the key before, and what follows. */
+struct key_parts {
+	size_t shared;
+	size_t rest_len; /* 1 or more */
+	const unsigned char *rest;
+};
+
+static bool decode_key(struct bytes *in, size_t last_len, struct key_parts *out)
 {
 	uint64_t shared, rest;
-	const unsigned char *p;
-	size_t at = n->keys.len;
 
-	if (!bytes_varint(in, &shared) || !bytes_varint(in, &rest))
+	if (!bytes_varint(in, &shared) || !bytes_varint(in, &rest) || shared > last_len ||
+	    rest == 0 || rest > TREE_KEY_MAX || shared + rest > TREE_KEY_MAX ||
+	    !bytes_take(in, rest, &out->rest))
 		return false;
-	if (shared > last_len || rest > TREE_KEY_MAX || shared + rest > TREE_KEY_MAX || rest == 0 ||
-	    !bytes_take(in, rest, &p) || memchr(p, '\0', rest))
-		return false;
-	buf_reserve(&n->keys, shared + rest + 1); /* so that last_at stays where it is */
-	buf_add(&n->keys, n->keys.data + last_at, shared);
-	buf_add(&n->keys, p, rest);
-	buf_addc(&n->keys, '\0');
-	*at_out = at;
-	*len_out = shared + rest;
-	*shared_out = shared;
+	out->shared = shared;
+	out->rest_len = rest;
 	return true;
 }
 
+/* All but the key. */
 static bool decode_item(struct bytes *in, unsigned level, struct node_item *item)
 {
 	const unsigned char *p;
@@ -60,28 +58,52 @@ static bool decode_item(struct bytes *in, unsigned level, struct node_item *item
 		item->value = p;
 		item->value_len = len;
 		item->count = 1;
-		return true;
+	} else {
+		if (!bytes_take(in, sizeof(item->child.bytes), &p) ||
+		    !bytes_varint(in, &item->count))
+			return false;
+		memcpy(item->child.bytes, p, sizeof(item->child.bytes));
 	}
-	if (!bytes_take(in, sizeof(item->child.bytes), &p))
+	item->end = in->p;
+	return true;
+}
+
+/* Appends the key to n->keys. Keys ascend where the first byte that differs is the
+ * greater one: of a key that has ended it is the NUL. */
+static bool add_key(struct node *n, const struct key_parts *key, size_t last_at)
+{
+	size_t len = key->shared + key->rest_len;
+	const char *last;
+	char *to;
+
+	if (memchr(key->rest, '\0', key->rest_len))
 		return false;
-	memcpy(item->child.bytes, p, sizeof(item->child.bytes));
-	return bytes_varint(in, &item->count);
+	buf_reserve(&n->keys, len + 1);
+	last = n->keys.data + last_at;
+	to = n->keys.data + n->keys.len;
+	if (n->keys.len && key->rest[0] <= (unsigned char)last[key->shared])
+		return false;
+	memcpy(to, last, key->shared);
+	memcpy(to + key->shared, key->rest, key->rest_len);
+	to[len] = '\0';
+	n->keys.len += len + 1;
+	return true;
 }
 
 static bool decode_items(struct bytes *in, struct node *n)
 {
 	size_t last_at = 0, last_len = 0;
 
-	buf_reserve(&n->keys, 2 * n->raw.len);
+	buf_reserve(&n->keys, 2 * n->raw->len);
 	for (size_t i = 0; i < n->n; i++) {
 		struct node_item *item = &n->items[i];
-		size_t at, shared;
+		size_t at = n->keys.len;
+		struct key_parts key;
 
-		if (!decode_key(in, n, last_at, last_len, &at, &item->key_len, &shared) ||
+		if (!decode_key(in, last_len, &key) || !add_key(n, &key, last_at) ||
 		    !decode_item(in, n->level, item))
 			return false;
-		if (i && strcmp(n->keys.data + last_at + shared, n->keys.data + at + shared) >= 0)
-			return false;
+		item->key_len = key.shared + key.rest_len;
 		n->count += item->count;
 		last_at = at;
 		last_len = item->key_len;
@@ -89,25 +111,31 @@ static bool decode_items(struct bytes *in, struct node *n)
 	return bytes_left(in) == 0;
 }
 
+static bool decode_head(struct bytes *in, unsigned *level_out, uint64_t *n_out)
+{
+	const unsigned char *p;
+
+	if (!bytes_take(in, 2, &p) || p[0] != NODE_FORMAT || p[1] >= TREE_LEVELS)
+		return false;
+	*level_out = p[1];
+	/* An item takes four bytes at least (leaf: 0, 1, a key byte, 0): a damaged count allocates
+	 * little. */
+	return bytes_varint(in, n_out) && *n_out > 0 && *n_out <= bytes_left(in) / 4;
+}
+
 static bool decode(struct node *n)
 {
-	struct bytes in = bytes_of(n->raw.data, n->raw.len);
-	const unsigned char *p;
+	struct bytes in = bytes_of(n->raw->data, n->raw->len);
 	uint64_t count;
 	const char *key;
 
-	if (!bytes_take(&in, 2, &p) || p[0] != NODE_FORMAT || p[1] >= TREE_LEVELS)
-		return false;
-	n->level = p[1];
-	/* An item takes four bytes at least (leaf: 0, 1, a key byte, 0): a damaged count allocates
-	 * little. */
-	if (!bytes_varint(&in, &count) || count == 0 || count > bytes_left(&in) / 4)
+	if (!decode_head(&in, &n->level, &count))
 		return false;
 	n->n = count;
 	n->items = xcalloc(n->n, sizeof(*n->items));
 	if (!decode_items(&in, n))
 		return false;
-	key = n->keys.data;
+	key = n->keys.data; /* which stays where it is from now on */
 	for (size_t i = 0; i < n->n; i++) {
 		n->items[i].key = key;
 		key += n->items[i].key_len + 1;
@@ -115,7 +143,7 @@ static bool decode(struct node *n)
 	return true;
 }
 
-static enum status damaged(struct err *err, const struct hash *id, const char *why)
+enum status node_damaged(const struct hash *id, const char *why, struct err *err)
 {
 	char hex[65];
 
@@ -123,26 +151,55 @@ static enum status damaged(struct err *err, const struct hash *id, const char *w
 	return err_set(err, ST_DAMAGED, "tree node %s %s", hex, why);
 }
 
+/* The bytes of the node, which hash to id; held for the caller. */
+static enum status read_bytes(const struct node_store *store, const struct hash *id,
+			      struct shared **out, struct err *err)
+{
+	AUTO(shared_dropp) struct shared *raw = NULL;
+	struct hash hash;
+	enum status st = store->get(store->ctx, id, &raw, err);
+
+	if (st == ST_NOT_FOUND)
+		return node_damaged(id, "is missing", err);
+	if (st != ST_OK)
+		return st;
+	if (!atomic_load_explicit(&raw->verified, memory_order_relaxed)) {
+		hash_of(raw->data, raw->len, &hash);
+		if (!hash_equal(&hash, id))
+			return node_damaged(id, "holds other bytes", err);
+		atomic_store_explicit(&raw->verified, true, memory_order_relaxed);
+	}
+	*out = MOVE(raw);
+	return ST_OK;
+}
+
 enum status node_read(const struct node_store *store, const struct hash *id, struct node **out,
 		      struct err *err)
 {
 	AUTO(node_unrefp) struct node *n = xcalloc(1, sizeof(*n));
-	struct hash hash;
 	enum status st;
 
 	n->refs = 1;
 	n->id = *id;
-	st = store->get(store->ctx, id, &n->raw, err);
-	if (st == ST_NOT_FOUND)
-		return damaged(err, id, "is missing");
+	st = read_bytes(store, id, &n->raw, err);
 	if (st != ST_OK)
 		return st;
-	hash_of(n->raw.data, n->raw.len, &hash);
-	if (!hash_equal(&hash, id))
-		return damaged(err, id, "holds other bytes");
 	if (!decode(n))
-		return damaged(err, id, "cannot be decoded");
+		return node_damaged(id, "cannot be decoded", err);
 	*out = MOVE(n);
+	return ST_OK;
+}
+
+enum status node_check_child(const struct node *parent, size_t i, const struct node *n,
+			     struct err *err)
+{
+	const struct node_item *item = &parent->items[i];
+
+	if (n->level + 1 != parent->level || n->count != item->count ||
+	    strcmp(n->items[n->n - 1].key, item->key) != 0)
+		return node_damaged(&item->child, "is not what its parent says", err);
+	if (i && strcmp(n->items[0].key, parent->items[i - 1].key) <= 0)
+		return node_damaged(&item->child, "overlaps the one before it", err);
 	return ST_OK;
 }
 
@@ -150,20 +207,71 @@ enum status node_read_child(const struct node_store *store, const struct node *p
 			    struct node **out, struct err *err)
 {
 	AUTO(node_unrefp) struct node *n = NULL;
-	const struct node_item *item = &parent->items[i];
 	enum status st;
 
 	assert(parent->level > 0);
-	st = node_read(store, &item->child, &n, err);
+	st = node_read(store, &parent->items[i].child, &n, err);
+	if (st == ST_OK)
+		st = node_check_child(parent, i, n, err);
+	if (st == ST_OK)
+		*out = MOVE(n);
+	return st;
+}
+
+/* Is the item the first whose key is >= key? All before it are less, and *common is
+ * how many bytes the last of them shares with key. */
+static bool reaches(const struct key_parts *item, const char *key, size_t *common, bool *equal_out)
+{
+	size_t i = 0;
+
+	/* It goes on to be as the one before where that became less than key. */
+	if (item->shared > *common)
+		return false;
+	/* It becomes greater than the one before where that was still as key. */
+	if (item->shared < *common)
+		return true;
+	while (i < item->rest_len && key[item->shared + i] &&
+	       (unsigned char)key[item->shared + i] == item->rest[i])
+		i++;
+	*common = item->shared + i;
+	*equal_out = i == item->rest_len && key[*common] == '\0';
+	return *equal_out || (i < item->rest_len && item->rest[i] > (unsigned char)key[*common]);
+}
+
+static bool look(struct node_hit *hit, const char *key)
+{
+	struct bytes in = bytes_of(hit->raw->data, hit->raw->len);
+	size_t last_len = 0, common = 0;
+	uint64_t n;
+
+	if (!decode_head(&in, &hit->level, &n))
+		return false;
+	while (n-- && !hit->found) {
+		struct key_parts item;
+
+		if (!decode_key(&in, last_len, &item) || !decode_item(&in, hit->level, &hit->item))
+			return false;
+		last_len = item.shared + item.rest_len;
+		hit->found = reaches(&item, key, &common, &hit->equal);
+	}
+	return true;
+}
+
+enum status node_look(const struct node_store *store, const struct hash *id, const char *key,
+		      struct node_hit *out, struct err *err)
+{
+	AUTO(shared_dropp) struct shared *raw = NULL;
+	enum status st = read_bytes(store, id, &raw, err);
+
 	if (st != ST_OK)
 		return st;
-	if (n->level + 1 != parent->level || n->count != item->count ||
-	    strcmp(n->items[n->n - 1].key, item->key) != 0)
-		return damaged(err, &item->child, "is not what its parent says");
-	if (i && strcmp(n->items[0].key, parent->items[i - 1].key) <= 0)
-		return damaged(err, &item->child, "overlaps the one before it");
-	*out = MOVE(n);
-	return ST_OK;
+	*out = (struct node_hit){.raw = MOVE(raw)};
+	return look(out, key) ? ST_OK : node_damaged(id, "cannot be decoded", err);
+}
+
+void node_hit_release(struct node_hit *hit)
+{
+	shared_drop(hit->raw);
 }
 
 struct node *node_ref(struct node *n)
@@ -177,7 +285,7 @@ void node_unref(struct node *n)
 	if (!n || --n->refs)
 		return;
 	free(n->items);
-	buf_release(&n->raw);
+	shared_drop(n->raw);
 	buf_release(&n->keys);
 	free(n);
 }
@@ -227,6 +335,22 @@ void node_builder_add(struct node_builder *b, const struct node_item *item)
 	buf_add(&b->last_key, item->key, item->key_len);
 	b->n++;
 	b->count += item->count;
+}
+
+void node_builder_add_items(struct node_builder *b, const struct node *n, size_t from, size_t to)
+{
+	const struct node_item *last = &n->items[to - 1];
+
+	node_builder_add(b, &n->items[from]);
+	if (to - from == 1)
+		return;
+	/* Behind the first their keys follow the same keys as before. */
+	buf_add(&b->body, n->items[from].end, (size_t)(last->end - n->items[from].end));
+	for (size_t i = from + 1; i < to; i++)
+		b->count += n->items[i].count;
+	b->n += to - from - 1;
+	buf_clear(&b->last_key);
+	buf_add(&b->last_key, last->key, last->key_len);
 }
 
 enum status node_builder_put(struct node_builder *b, const struct node_store *store,

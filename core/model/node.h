@@ -6,7 +6,8 @@
  *   1        level; 0 is a leaf
  *   varint   number of items, at least 1
  *   then each item, keys ascending, no key twice:
- *     varint   bytes that its key shares with the key before (0 for the first)
+ *     varint   bytes that its key shares with the key before, all of them (0 for
+ *              the first)
  *     varint   bytes that follow of the key, then these
  *     leaf:    varint n, n bytes value
  *     inner:   32 bytes, the child's hash; varint, the entries below it
@@ -44,6 +45,7 @@ struct node_item {
 	size_t value_len;
 	struct hash child; /* inner */
 	uint64_t count; /* entries below; 1 in a leaf */
+	const unsigned char *end; /* of its bytes in the node that it was read from */
 };
 
 struct node {
@@ -53,7 +55,7 @@ struct node {
 	uint64_t count; /* entries below */
 	struct node_item *items;
 	size_t n; /* at least 1 */
-	struct buf raw;
+	struct shared *raw;
 	struct buf keys;
 };
 
@@ -64,12 +66,32 @@ MUST_CHECK enum status node_read(const struct node_store *store, const struct ha
 /* The child of item i; checks also that it is what its parent says. */
 MUST_CHECK enum status node_read_child(const struct node_store *store, const struct node *parent,
 				       size_t i, struct node **out, struct err *err);
+/* The check alone, of a node that was read before. */
+MUST_CHECK enum status node_check_child(const struct node *parent, size_t i, const struct node *n,
+					struct err *err);
 struct node *node_ref(struct node *n);
 void node_unref(struct node *n);
 AUTO_DESTRUCTOR(struct node, node_unref)
 
+/* ST_DAMAGED, in words. */
+enum status node_damaged(const struct hash *id, const char *why, struct err *err);
+
 /* The first item whose key is >= key; n where there is none. */
 size_t node_find(const struct node *n, const char *key);
+
+/* The same by a node's bytes, which are only read up to there: for one look at a
+ * node a tenth of what decoding it costs. */
+struct node_hit {
+	struct shared *raw; /* held; the item points into it */
+	unsigned level;
+	bool found;
+	bool equal; /* the item's key is the key */
+	struct node_item item; /* without its key */
+};
+void node_hit_release(struct node_hit *hit);
+/* out: all zero, or released. */
+MUST_CHECK enum status node_look(const struct node_store *store, const struct hash *id,
+				 const char *key, struct node_hit *out, struct err *err);
 
 bool node_ends_at(unsigned level, const struct node_item *item);
 
@@ -84,6 +106,8 @@ struct node_builder {
 
 void node_builder_release(struct node_builder *b);
 void node_builder_add(struct node_builder *b, const struct node_item *item);
+/* The items [from, to) of a node that was read, as if added one by one. */
+void node_builder_add_items(struct node_builder *b, const struct node *n, size_t from, size_t to);
 /* Stores the node, whose last key is b->last_key, and empties b. n >= 1. */
 MUST_CHECK enum status node_builder_put(struct node_builder *b, const struct node_store *store,
 					struct hash *id_out, struct err *err);

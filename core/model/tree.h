@@ -15,13 +15,14 @@
 
 #include "core/base/buf.h"
 #include "core/base/err.h"
+#include "core/base/shared.h"
 #include "core/model/hash.h"
 
 struct node_store {
 	void *ctx;
-	/* Appends the node's bytes to out (ST_NOT_FOUND, ST_DAMAGED, ST_IO). The
-	 * tree checks the bytes against the hash. */
-	enum status (*get)(void *ctx, const struct hash *id, struct buf *out, struct err *err);
+	/* The node's bytes, held for the caller (ST_NOT_FOUND, ST_DAMAGED, ST_IO). The
+	 * tree compares them with the hash where nobody has before. */
+	enum status (*get)(void *ctx, const struct hash *id, struct shared **out, struct err *err);
 	/* Stores bytes under their hash; storing again is fine. get finds them from
 	 * then on. */
 	enum status (*put)(void *ctx, const struct hash *id, const void *data, size_t len,

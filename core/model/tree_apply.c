@@ -4,7 +4,7 @@
  * nodes is the list of changes of the level above.
  *
  * Nodes are read in key order, and those of the levels above once for every
- * level below them; recent ones are kept for that. */
+ * level below them; the cursor keeps recent ones for that. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,32 +95,37 @@ static enum status output_change(struct output *out, struct input *in, struct er
 	return output_item(out, &item, node_ends_at(out->builder.level, &item), err);
 }
 
+/* The items [from, to) of an old node, which stay as they are. One that is not its
+ * node's last ends none. */
+static enum status output_old(struct output *out, const struct node *n, size_t from, size_t to,
+			      struct err *err)
+{
+	node_builder_add_items(&out->builder, n, from, to);
+	return to == n->n && node_ends_at(n->level, &n->items[to - 1]) ? output_flush(out, err)
+								       : ST_OK;
+}
+
 /* One old node with the changes that fall into it. */
 static enum status rewrite_node(const struct node *n, struct input *in, struct output *out,
 				struct err *err)
 {
 	const struct node_item *last = &n->items[n->n - 1];
+	enum status st = ST_OK;
+	size_t i = 0;
 
 	changes_add(&out->removed, last->key, last->key_len, true, &n->id, n->count);
-	for (size_t i = 0; i < n->n; i++) {
-		const struct node_item *item = &n->items[i];
-		enum status st = ST_OK;
-		int order = 1;
+	while (st == ST_OK && i < n->n) {
+		size_t at = in->next < in->n ? node_find(n, input_key(in)) : n->n;
 
-		while (st == ST_OK && in->next < in->n &&
-		       (order = strcmp(input_key(in), item->key)) < 0)
+		if (at > i) {
+			st = output_old(out, n, i, at, err);
+			i = at;
+		} else {
+			i += strcmp(input_key(in), n->items[i].key) == 0;
 			st = output_change(out, in, err);
-		if (st != ST_OK)
-			return st;
-		if (in->next < in->n && order == 0)
-			st = output_change(out, in, err);
-		else /* an old item that is not its node's last ends none */
-			st = output_item(out, item, item == last && node_ends_at(n->level, item),
-					 err);
-		if (st != ST_OK)
-			return st;
+		}
 	}
-	return ST_OK;
+	return st;
 }
 
 /* Rewrites from the node of the next change until old and new nodes end at
@@ -208,65 +213,6 @@ static enum status finish(const struct node_store *store, struct changes *top, u
 	return collapse(store, &top->items[0].child, root_out, err);
 }
 
-/* ---- recent nodes ---- */
-
-#define RECENT_NODES 256
-#define RECENT_NODE_BYTES (64 * 1024)
-
-/* Inner nodes by their hash; leaves are read once anyway. */
-struct recent {
-	const struct node_store *store;
-	struct {
-		struct hash id;
-		struct buf raw;
-	} slots[RECENT_NODES];
-};
-
-static void recent_freep(struct recent **r)
-{
-	for (size_t i = 0; i < RECENT_NODES; i++)
-		buf_release(&(*r)->slots[i].raw);
-	free(*r);
-}
-
-static void recent_keep(struct recent *r, const struct hash *id, const void *data, size_t len)
-{
-	size_t slot = id->bytes[0] % RECENT_NODES;
-
-	if (len < 2 || len > RECENT_NODE_BYTES || ((const char *)data)[1] == 0)
-		return;
-	buf_clear(&r->slots[slot].raw);
-	buf_add(&r->slots[slot].raw, data, len);
-	r->slots[slot].id = *id;
-}
-
-static enum status recent_get(void *ctx, const struct hash *id, struct buf *out, struct err *err)
-{
-	struct recent *r = ctx;
-	size_t slot = id->bytes[0] % RECENT_NODES;
-	const struct buf *raw = &r->slots[slot].raw;
-	size_t before = out->len;
-	enum status st;
-
-	if (raw->len && hash_equal(&r->slots[slot].id, id)) {
-		buf_addbuf(out, raw);
-		return ST_OK;
-	}
-	st = r->store->get(r->store->ctx, id, out, err);
-	if (st == ST_OK)
-		recent_keep(r, id, out->data + before, out->len - before);
-	return st;
-}
-
-static enum status recent_put(void *ctx, const struct hash *id, const void *data, size_t len,
-			      struct err *err)
-{
-	struct recent *r = ctx;
-
-	recent_keep(r, id, data, len);
-	return r->store->put(r->store->ctx, id, data, len, err);
-}
-
 /* ---- the whole ---- */
 
 /* Rewrites one level of the old tree. */
@@ -312,10 +258,12 @@ static enum status apply(const struct node_store *store, const struct hash *root
 			 struct err *err)
 {
 	AUTO(changes_release) struct changes below = {.n = 0};
+	AUTO(cursor_recent_freep) struct cursor_recent *recent = xcalloc(1, sizeof(*recent));
 	AUTO(cursor_release) struct cursor c;
 	enum status st;
 
 	cursor_init(&c, store, root);
+	c.recent = recent;
 	st = cursor_first(&c, err);
 	if (st != ST_OK)
 		return st;
@@ -359,14 +307,11 @@ enum status tree_apply_levels(const struct node_store *store, const struct hash 
 			      const struct changes inner[TREE_LEVELS], struct hash *root_out,
 			      struct err *err)
 {
-	AUTO(recent_freep) struct recent *recent = xcalloc(1, sizeof(*recent));
-	struct node_store reads = {.ctx = recent, .get = recent_get, .put = recent_put};
 	enum status st = check(changes, n, err);
 
-	recent->store = store;
 	if (st != ST_OK)
 		return st;
-	return apply(&reads, root, (struct input){.leaf = changes, .n = n}, inner, root_out, err);
+	return apply(store, root, (struct input){.leaf = changes, .n = n}, inner, root_out, err);
 }
 
 enum status tree_apply(const struct node_store *store, const struct hash *root,

@@ -14,19 +14,29 @@ struct tree_iter {
 enum status tree_lookup(const struct node_store *store, const struct hash *root, const char *path,
 			struct buf *value_out, struct err *err)
 {
-	AUTO(cursor_release) struct cursor c;
-	const struct node_item *item;
-	enum status st;
+	struct hash id = *root;
+	unsigned above = TREE_LEVELS;
 
-	cursor_init(&c, store, root);
-	st = cursor_seek(&c, path, 0, err);
-	if (st != ST_OK)
-		return st;
-	item = cursor_item(&c);
-	if (!item || strcmp(item->key, path) != 0)
-		return err_set(err, ST_NOT_FOUND, "no path '%s'", path);
-	buf_add(value_out, item->value, item->value_len);
-	return ST_OK;
+	while (above && !hash_is_zero(&id)) {
+		AUTO(node_hit_release) struct node_hit hit = {.found = false};
+		enum status st = node_look(store, &id, path, &hit, err);
+
+		if (st != ST_OK)
+			return st;
+		if (!hit.found && above == TREE_LEVELS)
+			break; /* behind the tree's last */
+		if (!hit.found || (above < TREE_LEVELS && hit.level + 1 != above))
+			return node_damaged(&id, "is not what its parent says", err);
+		if (hit.level == 0 && !hit.equal)
+			break;
+		if (hit.level == 0) {
+			buf_add(value_out, hit.item.value, hit.item.value_len);
+			return ST_OK;
+		}
+		id = hit.item.child;
+		above = hit.level;
+	}
+	return err_set(err, ST_NOT_FOUND, "no path '%s'", path);
 }
 
 struct tree_iter *tree_iter_new(const struct node_store *store, const struct hash *root)

@@ -403,10 +403,18 @@ static void bears_a_torn_or_old_sequence(void **state)
 
 /* ---- the cache ---- */
 
+static void put_in_cache(struct node_cache *cache, const unsigned char id[32], const void *data,
+			 size_t len)
+{
+	AUTO(shared_dropp) struct shared *bytes = shared_new(data, len);
+
+	node_cache_put(cache, id, bytes);
+}
+
 static void cache_is_bounded(void **state)
 {
+	AUTO(shared_dropp) struct shared *held = NULL;
 	struct node_cache *cache = node_cache_new(64 << 10);
-	AUTO(buf_release) struct buf out = BUF_INIT;
 	unsigned char id[32] = {0};
 	char data[1000];
 	unsigned kept = 0;
@@ -415,19 +423,24 @@ static void cache_is_bounded(void **state)
 	for (unsigned i = 0; i < 1000; i++) {
 		memset(data, (int)i, sizeof(data));
 		memcpy(id, &i, sizeof(i));
-		node_cache_put(cache, id, data, sizeof(data));
-		node_cache_put(cache, id, "other", 5); /* what is there stays */
-		buf_clear(&out);
-		assert_true(node_cache_get(cache, id, &out));
-		assert_int_equal(out.len, sizeof(data));
-		assert_memory_equal(out.data, data, sizeof(data));
+		put_in_cache(cache, id, data, sizeof(data));
+		put_in_cache(cache, id, "other", 5); /* what is there stays */
+		shared_drop(held);
+		held = node_cache_get(cache, id);
+		assert_non_null(held);
+		assert_int_equal(held->len, sizeof(data));
+		assert_memory_equal(held->data, data, sizeof(data));
 	}
 	for (unsigned i = 0; i < 1000; i++) {
+		AUTO(shared_dropp) struct shared *found = NULL;
+
 		memcpy(id, &i, sizeof(i));
-		kept += node_cache_get(cache, id, &out);
+		found = node_cache_get(cache, id);
+		kept += found != NULL;
 	}
 	assert_true(kept > 30 && kept < 64);
 	node_cache_free(cache);
+	assert_memory_equal(held->data, data, sizeof(data)); /* outlives the cache */
 }
 
 int main(void)

@@ -96,13 +96,13 @@ static void read_files(struct model *m)
 	}
 }
 
-static enum status node_get(void *ctx, const struct hash *id, struct buf *out, struct err *err)
+static enum status node_get(void *ctx, const struct hash *id, struct shared **out, struct err *err)
 {
 	AUTO(buf_release) struct buf key = BUF_INIT;
 
 	buf_addc(&key, 'n');
 	buf_add(&key, id->bytes, 32);
-	return db_get(ctx, &key, out, err);
+	return db_get_shared(ctx, &key, out, err);
 }
 
 static bool keep_node(void *ctx, const struct hash *node)

@@ -41,7 +41,7 @@ struct memory_node *memory_store_find(struct memory_store *m, const struct hash 
 	return n && n->data ? n : NULL;
 }
 
-static enum status get(void *ctx, const struct hash *id, struct buf *out, struct err *err)
+static enum status get(void *ctx, const struct hash *id, struct shared **out, struct err *err)
 {
 	struct memory_store *m = ctx;
 	struct memory_node *n = memory_store_find(m, id);
@@ -49,7 +49,7 @@ static enum status get(void *ctx, const struct hash *id, struct buf *out, struct
 	m->gets++;
 	if (!n)
 		return err_set(err, ST_NOT_FOUND, "no such node");
-	buf_add(out, n->data, n->len);
+	*out = shared_new(n->data, n->len);
 	return ST_OK;
 }
 

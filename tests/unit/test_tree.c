@@ -428,6 +428,26 @@ static enum status read_all(const struct node_store *store, const struct hash *r
 	return st;
 }
 
+/* Looks up an entry while one node is damaged: its value or ST_DAMAGED, never another. */
+static size_t count_damaged(const struct node_store *store, const struct hash *root,
+			    const struct set *s)
+{
+	size_t damaged = 0;
+
+	for (size_t i = 0; i < s->n; i += 7) {
+		AUTO(buf_release) struct buf value = BUF_INIT;
+		enum status st = tree_lookup(store, root, s->items[i].key, &value, NULL);
+
+		damaged += st == ST_DAMAGED;
+		if (st == ST_DAMAGED)
+			continue;
+		assert_int_equal(st, ST_OK);
+		assert_int_equal(value.len, s->items[i].value_len);
+		assert_memory_equal(buf_str(&value), s->items[i].value, value.len);
+	}
+	return damaged;
+}
+
 static void test_damaged_bytes(void **state)
 {
 	AUTO(memory_store_release) struct memory_store m = {.n = 0};
@@ -436,6 +456,7 @@ static void test_damaged_bytes(void **state)
 	struct rng r = rng_seeded(11);
 	struct hash root = mutate(&r, &store, &empty, &s, 150, 40);
 	struct visits v = {.m = &m};
+	size_t damaged = 0;
 
 	(void)state;
 	assert_int_equal(tree_walk_nodes(&store, &root, visit, &v, NULL), ST_OK);
@@ -448,10 +469,26 @@ static void test_damaged_bytes(void **state)
 
 			n->data[k] ^= (char)(1 + rng_below(&r, 255));
 			assert_int_equal(read_all(&store, &root), ST_DAMAGED);
+			if (k % 16 == 0)
+				damaged += count_damaged(&store, &root, &s);
 			n->data[k] = old;
 		}
 	}
+	assert_true(damaged > m.n);
 	assert_int_equal(read_all(&store, &root), ST_END);
+	assert_int_equal(count_damaged(&store, &root, &s), 0);
+}
+
+static void assert_lookup_ends(const struct node_store *store, const struct hash *root,
+			       struct rng *r)
+{
+	AUTO(buf_release) struct buf value = BUF_INIT;
+	char path[128];
+	enum status st;
+
+	random_path(r, 40, path);
+	st = tree_lookup(store, root, path, &value, NULL);
+	assert_true(st == ST_OK || st == ST_NOT_FOUND || st == ST_DAMAGED);
 }
 
 /* Wrong bytes under a right hash, as a program with a fault would write them:
@@ -482,6 +519,7 @@ static void test_wrong_nodes(void **state)
 		st = read_all(&store, &id);
 		assert_true(st == ST_DAMAGED || st == ST_END);
 		damaged += st == ST_DAMAGED;
+		assert_lookup_ends(&store, &id, &r);
 		st = tree_apply(
 			&store, &id,
 			&(struct tree_change){.key = "orders/1", .value = "x", .value_len = 1}, 1,
