@@ -74,6 +74,23 @@ void duck_run(const char *fmt, ...)
 	va_end(args);
 }
 
+/* `_kafka` as tests/lib/row_lines.c has it. */
+#define KAFKA                                                                                      \
+	"coalesce(value::VARCHAR, 'null') || ' ' || _kafka.topic || ' ' || _kafka.partition || "   \
+	"' ' || _kafka.\"offset\" || ' ' || epoch_ms(_kafka.\"timestamp\") || ' ' || "             \
+	"coalesce(hex(_kafka.key), 'null') || ' ' || "                                             \
+	"array_to_string(list_transform(_kafka.headers, "                                          \
+	"lambda h: h.name || '=' || coalesce(hex(h.value), 'null')), ',')"
+
+static const char *row_of(const struct buf *columns)
+{
+	if (strcmp(buf_str(columns), "value") == 0)
+		return "coalesce(value::VARCHAR, 'null')";
+	if (strcmp(buf_str(columns), "value,_kafka") == 0)
+		return KAFKA;
+	return "to_json(t)::VARCHAR";
+}
+
 void duck_lines(const struct buf *parquet, struct buf *lines_out, struct buf *columns_out)
 {
 	char path[] = "/tmp/tidemark-duck.XXXXXX";
@@ -88,8 +105,6 @@ void duck_lines(const struct buf *parquet, struct buf *lines_out, struct buf *co
 	duck_ask(lines_out,
 		 "SELECT string_agg(%s || chr(10), '' ORDER BY file_row_number) FROM "
 		 "read_parquet('%s', file_row_number=true) t",
-		 strcmp(buf_str(columns_out), "value") == 0 ? "coalesce(value::VARCHAR, 'null')"
-							    : "to_json(t)::VARCHAR",
-		 path);
+		 row_of(columns_out), path);
 	unlink(path);
 }

@@ -315,6 +315,19 @@ static enum status fake_assign(struct consumer *c, const struct partitions *list
 
 /* ---- reading ---- */
 
+static size_t hand_over_headers(const struct record *r, const struct record_header **out)
+{
+	static struct record_header headers[2];
+	const struct fake_kafka *k = r->handle;
+	struct row_header from[2];
+	size_t n = row_headers(&k->o.layout, r->offset, from);
+
+	for (size_t i = 0; i < n; i++)
+		headers[i] = (struct record_header){from[i].name, from[i].value, from[i].len};
+	*out = headers;
+	return n;
+}
+
 /* Hands over one visible record; false: the sink wants no more. */
 static bool hand_over(const struct fake_kafka *k, struct reading *r, uint32_t generation,
 		      const struct consumer_sink *sink)
@@ -327,11 +340,12 @@ static bool hand_over(const struct fake_kafka *k, struct reading *r, uint32_t ge
 		.partition = r->partition,
 		.leader_epoch = (int32_t)(offset / 50),
 		.offset = offset,
-		.timestamp_ms = 1700000000000 + offset * 100,
-		.key = offset % 3 ? "key" : NULL,
-		.key_len = offset % 3 ? 3 : 0,
+		.timestamp_ms = row_timestamp(&k->o.layout, offset),
+		.headers = hand_over_headers,
+		.handle = (void *)(uintptr_t)k,
 	};
 
+	record.key = row_key(&k->o.layout, offset, &record.key_len);
 	fake_value(k, r->topic, generation, r->partition, offset, &value);
 	if (entry != FAKE_TOMBSTONE) {
 		record.value = buf_str(&value);

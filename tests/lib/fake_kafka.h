@@ -17,6 +17,7 @@
 #include "connector/history/rollback.h"
 #include "connector/kafka/consumer.h"
 #include "core/base/clock.h"
+#include "tests/lib/row_layout.h"
 
 #define FAKE_TOPICS_MAX 3
 #define FAKE_SESSION_TIMEOUT_MS 10000
@@ -25,9 +26,8 @@
 struct fake_kafka_options {
 	uint64_t seed;
 	int n_topics; /* named "t0", "t1", ... */
-	bool json; /* values are JSON, else lines of bytes */
-	bool parquet; /* json: the files are Parquet */
-	bool poison; /* some are not (json only) */
+	struct row_layout layout; /* of what is made of it: values are JSON, or lines of bytes */
+	bool poison; /* some are no JSON, where they must be */
 	bool transactions; /* markers and aborted records */
 	bool compaction; /* gaps */
 	bool retention; /* the start of a log moves */
@@ -70,6 +70,10 @@ enum fake_entry fake_entry(const struct fake_kafka *k, int topic, uint32_t gener
 /* A record's value; or, of a tombstone, nothing. */
 void fake_value(const struct fake_kafka *k, int topic, uint32_t generation, int partition,
 		int64_t offset, struct buf *out);
+/* What must become of an entry that is visible: its row (tests/lib/row_layout.h), and its
+ * folder, as a pattern. False: it is a dead letter. */
+MUST_CHECK bool fake_row(const struct fake_kafka *k, int topic, uint32_t generation, int partition,
+			 int64_t offset, struct buf *row_out, struct buf *folder_out);
 int fake_topic_index(const struct fake_kafka *k, const char *name); /* -1 */
 
 #endif

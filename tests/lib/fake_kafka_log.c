@@ -92,12 +92,26 @@ enum fake_entry fake_entry(const struct fake_kafka *k, int topic, uint32_t gener
 	return h % 17 == 2 ? FAKE_TOMBSTONE : FAKE_RECORD;
 }
 
+static struct row_record record_at(const struct fake_kafka *k, int topic, uint32_t generation,
+				   int partition, int64_t offset)
+{
+	return (struct row_record){
+		.topic = k->names[topic],
+		.partition = partition,
+		.offset = offset,
+		.dice = fake_hash(k, 9, where(topic, generation, partition), (uint64_t)offset),
+		.tombstone = fake_entry(k, topic, generation, partition, offset) == FAKE_TOMBSTONE,
+	};
+}
+
 void fake_value(const struct fake_kafka *k, int topic, uint32_t generation, int partition,
 		int64_t offset, struct buf *out)
 {
+	const struct row_record r = record_at(k, topic, generation, partition, offset);
 	enum fake_entry entry = fake_entry(k, topic, generation, partition, offset);
 	uint64_t h = fake_hash(k, 6, where(topic, generation, partition), (uint64_t)offset);
 	char text[160];
+	unsigned long crc;
 	int n;
 
 	if (entry == FAKE_POISON)
@@ -107,8 +121,30 @@ void fake_value(const struct fake_kafka *k, int topic, uint32_t generation, int 
 	n = snprintf(text, sizeof(text),
 		     "\"t\":%d,\"g\":%u,\"p\":%d,\"o\":%" PRId64 ",\"x\":\"%0*x\"", topic,
 		     generation, partition, offset, (int)(h % 90), (unsigned)(h >> 32));
-	buf_addf(out, k->o.json ? "{%s,\"crc\":%lu}" : "%s %lu", text,
-		 crc32(0, (const unsigned char *)text, (unsigned)n));
+	crc = crc32(0, (const unsigned char *)text, (unsigned)n);
+	if (k->o.layout.format == ROWS_BYTES) {
+		buf_addf(out, "%s %lu", text, crc);
+		return;
+	}
+	buf_addf(out, "{%s,\"crc\":%lu", text, crc);
+	row_fields_add(&k->o.layout, &r, out);
+	buf_addc(out, '}');
+}
+
+bool fake_row(const struct fake_kafka *k, int topic, uint32_t generation, int partition,
+	      int64_t offset, struct buf *row_out, struct buf *folder_out)
+{
+	struct row_record r = record_at(k, topic, generation, partition, offset);
+	AUTO(buf_release) struct buf value = BUF_INIT;
+
+	if (fake_entry(k, topic, generation, partition, offset) == FAKE_POISON)
+		return false;
+	fake_value(k, topic, generation, partition, offset, &value);
+	r.value = buf_str(&value);
+	if (!row_folder(&k->o.layout, &r, folder_out))
+		return false;
+	row_text(&k->o.layout, &r, row_out);
+	return true;
 }
 
 int fake_topic_index(const struct fake_kafka *k, const char *name)

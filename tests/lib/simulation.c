@@ -16,6 +16,9 @@
 
 #define LIVES_MAX 12
 #define FINALE_STEPS 4000
+#define REPLAYS 2
+#define REPLAY_POINTS 60 /* kill points that a replay passes, roughly */
+#define LOGS_FULL_MS 300000
 
 void sim_event(struct sim *s, const char *fmt, ...)
 {
@@ -26,8 +29,7 @@ void sim_event(struct sim *s, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	for (const char *p = text; *p; p++)
-		w->result.trace = (w->result.trace ^ (unsigned char)*p) * 0x100000001b3U;
+	w->result.trace = sim_hash(w->result.trace, text);
 	if (w->options.verbose)
 		printf("%8" PRId64 " %s\n", virtual_clock_ms(&w->clock), text);
 }
@@ -89,6 +91,7 @@ static void on_kill_point(const char *name, void *ctx)
 		sim_event(s, "killed at %s", name);
 		w->armed = false;
 		w->result.killed = true;
+		w->result.replay_kills += w->replaying;
 		fflush(NULL);
 		kill(getpid(), SIGKILL);
 	}
@@ -118,13 +121,13 @@ static void make_config(struct sim *s)
 	AUTO(freep)
 	char *topics =
 		xasprintf("t0%s%s", k->n_topics > 1 ? ",t1" : "", k->n_topics > 2 ? ",t2" : "");
+	AUTO(freep) char *schema = xasprintf("%s.avsc", s->dir);
 
 	props_set(&p, "name", "sim");
 	props_set(&p, "topics", topics);
 	props_set(&p, "bootstrap.servers", "fake:9092");
 	props_set(&p, "worker.id", "w");
-	props_set(&p, "value.converter", k->json ? "json" : "bytes");
-	props_set(&p, "format", k->parquet ? "parquet" : k->json ? "json" : "bytes");
+	row_layout_config(&k->layout, schema, &p);
 	if (k->poison)
 		props_set(&p, "errors.tolerance", "all");
 	props_set(&p, "on.topic.recreated", "earliest");
@@ -198,6 +201,7 @@ static void open_member(struct sim *s, int i)
 		.rng = &s->world->ids,
 		.open_consumer = fake_consumer_open,
 		.open_ctx = s->kafka,
+		.until_latest = s->until_latest,
 		.checkpointed = on_checkpoint,
 		.ctx = s,
 	};
@@ -311,6 +315,64 @@ static bool all_read(struct sim *s)
 	return true;
 }
 
+static void read_all(struct sim *s)
+{
+	for (int i = 0; i < FINALE_STEPS && !all_read(s); i++) {
+		virtual_clock_advance(&s->world->clock, 250);
+		step_member(s, 0);
+		s->members[0].asleep_until_ms = 0;
+		if (i % 50 == 49 && !s->until_latest)
+			sim_checkpoint(s, 0);
+	}
+	if (!all_read(s))
+		sim_fail(s, "not everything was read in the end");
+}
+
+/* Has Kafka all that the line has? */
+static bool may_replay(const struct sim *s)
+{
+	const struct fake_kafka_options *k = &s->world->kafka;
+
+	return s->world->result.foldered && !k->retention && !k->recreated;
+}
+
+/* Goes back to the first checkpoint and reads everything again, into one checkpoint: the
+ * files are the same each time, also where the life before was killed on the way. */
+static void replay(struct sim *s)
+{
+	struct sim_world *w = s->world;
+	AUTO(file_list_release) struct file_list files = {0};
+	AUTO(buf_release) struct buf why = BUF_INIT;
+	uint64_t made = 1;
+	struct lake_id head;
+
+	w->replaying = true;
+	if (!w->options.quiet_kills) {
+		w->armed = w->result.replays == 1 && !w->result.replay_kills;
+		w->countdown = 1 + (unsigned)sim_dice(s, REPLAY_POINTS);
+	}
+	sim_event(s, "replay %u", w->result.replays);
+	sim_close(s, 0, false);
+	virtual_clock_advance(&w->clock, LOGS_FULL_MS); /* there will be no more records */
+	if (!sim_rollback_to_first(s))
+		sim_fail(s, "a rollback to the first checkpoint is refused");
+	s->config.checkpoint_interval_ms = INT64_MAX / 4;
+	s->config.checkpoint_records = 0;
+	s->until_latest = true;
+	read_all(s);
+	sim_check(s);
+	if (sim_head(s, s->config.branch, &head) != ST_OK ||
+	    !oracle_files(s->lake, &head, "_deadletters/", &files, &why))
+		sim_fail(s, "replay: %s", buf_str(&why));
+	for (size_t i = 0; i < files.n; i++)
+		made = sim_hash(made, files.items[i]);
+	sim_event(s, "%zu files, %016" PRIx64, files.n, made);
+	if (w->result.replays++ == 0)
+		w->result.replayed = made;
+	else if (made != w->result.replayed)
+		sim_fail(s, "a replay made other files");
+}
+
 /* No more faults: everything is read, committed and published. */
 static void finale(struct sim *s)
 {
@@ -318,19 +380,15 @@ static void finale(struct sim *s)
 
 	w->calm = true;
 	fake_kafka_calm(s->kafka);
-	if (w->tampered && !sim_rollback_to(s, s->config.branch))
-		sim_restore(s);
-	for (int i = 0; i < FINALE_STEPS && !all_read(s); i++) {
-		virtual_clock_advance(&w->clock, 250);
-		step_member(s, 0);
-		s->members[0].asleep_until_ms = 0;
-		if (i % 50 == 49)
-			sim_checkpoint(s, 0);
+	if (!w->replaying) {
+		if (w->tampered && !sim_rollback_to_head(s))
+			sim_restore(s);
+		read_all(s);
+		sim_publish(s);
+		sim_check(s);
 	}
-	if (!all_read(s))
-		sim_fail(s, "not everything was read in the end");
-	sim_publish(s);
-	sim_check(s);
+	while (may_replay(s) && w->result.replays < REPLAYS)
+		replay(s);
 	w->done = true;
 }
 
@@ -339,6 +397,10 @@ static _Noreturn void live(struct sim_world *w, const char *dir)
 	struct sim s = {.world = w, .dir = xasprintf("%s/lake", dir)};
 
 	open_life(&s);
+	sim_event(&s, "life %u, rows of format %d in folders %d%s%s", w->result.lives,
+		  (int)w->kafka.layout.format, (int)w->kafka.layout.folders,
+		  w->kafka.layout.metadata ? ", metadata" : "",
+		  w->kafka.layout.small ? ", little memory" : "");
 	sim_check(&s);
 	while (!w->calm && w->steps_left > 0) {
 		w->steps_left--;
@@ -353,6 +415,20 @@ static _Noreturn void live(struct sim_world *w, const char *dir)
 
 /* ---- the parent ---- */
 
+static struct row_layout plan_layout(uint64_t seed, bool json)
+{
+	bool parquet = json && seed % SIM_PARQUET_EVERY == 0;
+
+	if (seed % SIM_FOLDERS_EVERY == 0)
+		return row_layout_by_seed(seed, json, parquet);
+	return (struct row_layout){
+		.seed = seed,
+		.format = parquet ? ROWS_PARQUET
+			  : json  ? ROWS_JSON
+				  : ROWS_BYTES,
+	};
+}
+
 static void plan_world(struct sim_world *w, const struct sim_options *options)
 {
 	struct rng r = rng_seeded(options->seed);
@@ -364,7 +440,7 @@ static void plan_world(struct sim_world *w, const struct sim_options *options)
 	w->kafka = (struct fake_kafka_options){
 		.seed = options->seed,
 		.n_topics = 1 + (int)rng_below(&r, FAKE_TOPICS_MAX),
-		.json = rng_below(&r, 3) > 0,
+		.layout = plan_layout(options->seed, rng_below(&r, 3) > 0),
 		.poison = rng_below(&r, 2),
 		.transactions = rng_below(&r, 2),
 		.compaction = rng_below(&r, 2),
@@ -374,8 +450,9 @@ static void plan_world(struct sim_world *w, const struct sim_options *options)
 		.cooperative = rng_below(&r, 2),
 		.unreachable = rng_below(&r, 2),
 	};
-	w->kafka.poison = w->kafka.poison && w->kafka.json;
-	w->kafka.parquet = w->kafka.json && options->seed % SIM_PARQUET_EVERY == 0;
+	w->kafka.poison = w->kafka.poison && w->kafka.layout.format != ROWS_BYTES &&
+			  w->kafka.layout.format != ROWS_AVRO;
+	w->result.foldered = w->kafka.layout.folders != FOLDERS_DEFAULT;
 	w->steps_left = options->steps ? options->steps : 200 + (int)rng_below(&r, 400);
 	virtual_clock_init(&w->clock, 1700000000000);
 }

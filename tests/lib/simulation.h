@@ -18,6 +18,9 @@
 /* Seeds that this divides write Parquet, where their values are JSON. */
 #define SIM_PARQUET_EVERY 8
 
+/* Seeds that this divides write with a partitioner (tests/lib/row_layout.h). */
+#define SIM_FOLDERS_EVERY 3
+
 struct sim_options {
 	uint64_t seed;
 	int steps; /* of the driver; 0: by the seed */
@@ -41,6 +44,9 @@ struct sim_result {
 	uint64_t trace; /* of all events: the same for the same options */
 	unsigned lives, checkpoints, publishes, holds, rollbacks, refused, undos, conflicts, rivals;
 	unsigned losts, reopened, rows, cuts, accepts, prefixes;
+	unsigned foldered; /* 1: by a partitioner */
+	unsigned replays, replay_kills; /* of the whole stream, in the end */
+	uint64_t replayed; /* paths and checksums of what a replay made */
 	struct sim_point points[SIM_POINTS_MAX];
 	unsigned n_points;
 };

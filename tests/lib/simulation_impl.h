@@ -15,6 +15,7 @@
 #define SKIPS_MAX 32
 #define UNDOS_MAX 64
 #define CANDIDATES_MAX 128
+#define FILES_MAX 32768
 
 struct sim_skip {
 	int topic;
@@ -25,6 +26,11 @@ struct sim_skip {
 /* The pair before a rollback, by its number. */
 struct sim_undo {
 	struct lake_id rollback, ingest, shown;
+};
+
+/* Path and rows, and the bytes: hashes; place 0: none. */
+struct sim_file {
+	uint64_t place, bytes;
 };
 
 /* What outlives a life: shared with the parent, no pointers but to code. */
@@ -62,6 +68,9 @@ struct sim_world {
 	unsigned n_skips;
 	struct sim_undo undos[UNDOS_MAX];
 	unsigned n_undos;
+
+	struct sim_file files[FILES_MAX]; /* that were seen, by the hash of place and rows */
+	bool replaying;
 };
 
 struct sim_member {
@@ -83,6 +92,7 @@ struct sim {
 	int n_members;
 	int running; /* the member whose step this is; -1 */
 	bool injecting, injected;
+	bool until_latest; /* sessions read to the end, into one checkpoint */
 	struct loss losses[SKIPS_MAX]; /* of the skips, for the oracle */
 };
 
@@ -118,6 +128,8 @@ void sim_check(struct sim *s);
 /* A checkpoint of a member, asked for out of turn. */
 void sim_checkpoint(struct sim *s, int member);
 void sim_close(struct sim *s, int member, bool commit);
-bool sim_rollback_to(struct sim *s, const char *to); /* true: done */
+bool sim_rollback_to_head(struct sim *s); /* true: done */
+bool sim_rollback_to_first(struct sim *s);
+uint64_t sim_hash(uint64_t hash, const char *text);
 
 #endif

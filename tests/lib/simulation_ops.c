@@ -394,10 +394,10 @@ void sim_rollback(struct sim *s)
 	run_rollback(s, &line, &a);
 }
 
-bool sim_rollback_to(struct sim *s, const char *to)
+static bool rollback_to(struct sim *s, bool first)
 {
 	AUTO(line_of_checkpoints_release) struct line_of_checkpoints line = {0};
-	AUTO(ask_release) struct ask a = {.to = {xstrdup(to)}, .n_to = 1, .wanted = 0};
+	AUTO(ask_release) struct ask a = {.n_to = 1};
 	AUTO(buf_release) struct buf why = BUF_INIT;
 	struct lake_id head;
 
@@ -405,7 +405,19 @@ bool sim_rollback_to(struct sim *s, const char *to)
 		return false;
 	if (!oracle_read_line(s->lake, &head, &line, &why))
 		sim_fail(s, "%s", buf_str(&why));
+	a.wanted = first ? (int)line.n - 1 : 0;
+	a.to[0] = hex_of(&line.items[a.wanted].id);
 	return run_rollback(s, &line, &a);
+}
+
+bool sim_rollback_to_head(struct sim *s)
+{
+	return rollback_to(s, false);
+}
+
+bool sim_rollback_to_first(struct sim *s)
+{
+	return rollback_to(s, true);
 }
 
 /* ---- by hand ---- */

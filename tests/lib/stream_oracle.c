@@ -1,12 +1,12 @@
 #include "tests/lib/stream_oracle.h"
 
+#include <fnmatch.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/lib/duck.h"
 #include "tests/lib/oracle_runs.h"
 
 #define FILE_MAX_BYTES (16u << 20)
@@ -359,13 +359,13 @@ static bool account_line(const struct stream_oracle *o, const struct line_of_che
 
 /* ---- what is there ---- */
 
-/* A row: where it stands in Kafka, and its text (NULL: a dead letter). */
+/* A row: where it stands in Kafka, its text (NULL: a dead letter), and its folder. */
 struct row {
 	int topic;
 	uint32_t generation;
 	int32_t partition;
 	int64_t offset;
-	char *text;
+	char *text, *folder;
 };
 
 struct rows {
@@ -376,17 +376,24 @@ struct rows {
 
 static void rows_release(struct rows *r)
 {
-	for (size_t i = 0; i < r->n; i++)
+	for (size_t i = 0; i < r->n; i++) {
 		free(r->items[i].text);
+		free(r->items[i].folder);
+	}
 	free(r->items);
 }
 
-static void rows_add(struct rows *rows, const struct row *place, int64_t offset, char *text)
+/* Text and folder become the list's. */
+static void rows_add(struct rows *rows, const struct row *place, int64_t offset, char *text,
+		     char *folder)
 {
+	struct row row = *place;
+
+	row.offset = offset;
+	row.text = text;
+	row.folder = folder;
 	GROW(rows->items, rows->n, rows->cap);
-	rows->items[rows->n] = *place;
-	rows->items[rows->n].offset = offset;
-	rows->items[rows->n++].text = text;
+	rows->items[rows->n++] = row;
 }
 
 static int row_order(const void *x, const void *y)
@@ -422,6 +429,15 @@ static bool parse_name(const struct stream_oracle *o, const char *path, struct r
 	return out->topic >= 0 || no(why, "%s: an unknown topic", path);
 }
 
+/* topics/t0/<folder>/name; of a dead letter anything. */
+static char *folder_of(const char *path)
+{
+	const char *below = strchr(path, '/'), *end = strrchr(path, '/');
+
+	below = below < end ? strchr(below + 1, '/') : end;
+	return below < end ? xstrndup(below + 1, (size_t)(end - below - 1)) : xstrdup("");
+}
+
 /* The rows that the file's offsets name; content NULL: a dead-letter file. */
 static bool add_rows(struct rows *rows, const struct row *place, const char *runs, char *content,
 		     int64_t first, const char *path, struct buf *why)
@@ -438,11 +454,19 @@ static bool add_rows(struct rows *rows, const struct row *place, const char *run
 			if (content && !newline)
 				return no(why, "%s: fewer rows than offsets", path);
 			rows_add(rows, place, i,
-				 content ? xstrndup(line, (size_t)(newline - line)) : NULL);
+				 content ? xstrndup(line, (size_t)(newline - line)) : NULL,
+				 folder_of(path));
 			line = newline ? newline + 1 : NULL;
 		}
 	}
 	return !content || !*line || no(why, "%s: more rows than offsets", path);
+}
+
+static bool read_lines(const struct stream_oracle *o, const char *path, const struct buf *content,
+		       struct buf *out, struct buf *why)
+{
+	buf_adds(out, "");
+	return row_lines(o->layout, content, out) || no(why, "%s: is no file of its format", path);
 }
 
 static bool read_files(const struct stream_oracle *o, const struct lake_id *head, struct rows *rows,
@@ -457,23 +481,18 @@ static bool read_files(const struct stream_oracle *o, const struct lake_id *head
 	while (ok && st == ST_OK && (st = lake_list_next(list, &entry, &err)) == ST_OK) {
 		bool dead = begins_with(entry.path, "_deadletters/");
 		AUTO(buf_release) struct buf content = BUF_INIT;
+		AUTO(buf_release) struct buf lines = BUF_INIT;
 		struct row place;
 		int64_t first;
 
 		if (!begins_with(entry.path, "_tidemark/")) {
 			st = lake_read(o->lake, head, entry.path, FILE_MAX_BYTES, &content, &err);
-			if (!dead && o->config->format == FORMAT_PARQUET && st == ST_OK) {
-				AUTO(buf_release) struct buf columns = BUF_INIT;
-				AUTO(buf_release) struct buf lines = BUF_INIT;
-
-				duck_lines(&content, &lines, &columns);
-				buf_clear(&content);
-				buf_addbuf(&content, &lines);
-			}
-			buf_adds(&content, "");
 			ok = st == ST_OK && parse_name(o, entry.path, &place, &first, why) &&
+			     (dead || read_lines(o, entry.path, &content, &lines, why)) &&
 			     add_rows(rows, &place, lake_meta_get(&entry.meta, "tidemark.offsets"),
-				      dead ? NULL : content.data, first, entry.path, why);
+				      dead ? NULL : lines.data, first, entry.path, why);
+			if (ok && o->saw)
+				ok = o->saw(o->ctx, &entry, why);
 		}
 		lake_entry_release(&entry);
 	}
@@ -495,26 +514,27 @@ static void expect_rows(const struct stream_oracle *o, const struct segments *se
 		};
 
 		for (int64_t at = s->from; !s->lost && at < s->to; at++) {
-			struct buf value = BUF_INIT;
-			enum fake_entry entry =
-				fake_entry(o->kafka, place.topic, s->generation, s->partition, at);
+			AUTO(buf_release) struct buf row = BUF_INIT;
+			AUTO(buf_release) struct buf folder = BUF_INIT;
+			bool good;
 
-			if (entry == FAKE_HIDDEN)
+			if (fake_entry(o->kafka, place.topic, s->generation, s->partition, at) ==
+			    FAKE_HIDDEN)
 				continue;
-			if (entry == FAKE_TOMBSTONE)
-				buf_adds(&value, o->config->format == FORMAT_BYTES ? "" : "null");
-			else if (entry == FAKE_RECORD)
-				fake_value(o->kafka, place.topic, s->generation, s->partition, at,
-					   &value);
-			rows_add(rows, &place, at,
-				 entry == FAKE_POISON ? NULL : buf_detach(&value));
+			good = fake_row(o->kafka, place.topic, s->generation, s->partition, at,
+					&row, &folder);
+			rows_add(rows, &place, at, good ? buf_detach(&row) : NULL,
+				 good ? buf_detach(&folder) : NULL);
 		}
 	}
 }
 
-static bool same_row(const struct row *a, const struct row *b)
+static bool same_row(const struct row *found, const struct row *wanted)
 {
-	return row_order(a, b) == 0 && (!a->text || strcmp(a->text, b->text) == 0);
+	return row_order(found, wanted) == 0 &&
+	       (!found->text || (strcmp(found->text, wanted->text) == 0 &&
+				 (strcmp(wanted->folder, found->folder) == 0 ||
+				  fnmatch(wanted->folder, found->folder, FNM_PATHNAME) == 0)));
 }
 
 static bool compare_rows(struct rows *found, struct rows *wanted, struct buf *why)
@@ -537,8 +557,9 @@ static bool compare_rows(struct rows *found, struct rows *wanted, struct buf *wh
 				  f->generation, f->partition, f->offset,
 				  i > 0 && row_order(f, &found->items[i - 1]) == 0 ? "twice"
 										   : "unread");
-		return no(why, "t%d+g%u:%d:%" PRId64 " is '%s', wanted '%s'", f->topic,
-			  f->generation, f->partition, f->offset, f->text, w->text);
+		return no(why, "t%d+g%u:%d:%" PRId64 " is '%s' in '%s', wanted '%s' in '%s'",
+			  f->topic, f->generation, f->partition, f->offset, f->text, f->folder,
+			  w->text, w->folder);
 	}
 	return true;
 }
@@ -653,10 +674,12 @@ static void subtract(struct rows *rows, const struct rows *gone)
 
 		for (size_t j = 0; !is_gone && j < gone->n; j++)
 			is_gone = same_place(&rows->items[i], &gone->items[j]);
-		if (is_gone)
+		if (is_gone) {
 			free(rows->items[i].text);
-		else
+			free(rows->items[i].folder);
+		} else {
 			rows->items[kept++] = rows->items[i];
+		}
 	}
 	rows->n = kept;
 }

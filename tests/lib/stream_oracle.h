@@ -1,7 +1,7 @@
 /* The oracle of a stream: reads a connector's line in a lake and says whether
  * each visible record of a fake Kafka is there exactly once, in order, in the
- * file and at the row that the offsets say, and whether the checkpoints' ranges
- * and losses account for every offset. It uses nothing of connector/ but the
+ * folder that its value says, and in the file and at the row that the offsets say, and whether the
+ * checkpoints' ranges and losses account for every offset. It uses nothing of connector/ but the
  * documents of a checkpoint.
  *
  * Each function returns true, or false with the reason in why. */
@@ -9,13 +9,15 @@
 #define TIDEMARK_TESTS_STREAM_ORACLE_H
 
 #include "connector/history/checkpoint.h"
-#include "connector/worker/config.h"
 #include "tests/lib/fake_kafka.h"
 
 struct stream_oracle {
 	struct lake *lake;
-	const struct config *config;
+	const struct row_layout *layout;
 	const struct fake_kafka *kafka;
+	/* Told of each file of the head, where it is not NULL; ctx is its own. */
+	bool (*saw)(void *ctx, const struct lake_entry *entry, struct buf *why);
+	void *ctx;
 	/* skips that were asked for, and may be recorded as lost */
 	const struct loss *skips;
 	size_t n_skips;

@@ -19,6 +19,9 @@
 #define SEEDS 300
 #define SWEEP_SEED 25
 #define PARQUET_SWEEP_SEED SIM_PARQUET_EVERY /* its values are JSON */
+/* Folders by two fields, that make trouble: of Avro, with few open files; of Parquet. */
+#define FOLDERS_SWEEP_SEED 117
+#define FOLDERS_PARQUET_SWEEP_SEED 168
 #define SWEEP_STEPS 260
 /* Times that one point is died at, at most: the first, and others spread. */
 #define SWEEP_TIMES 5
@@ -40,16 +43,19 @@ static void add(struct sim_result *sum, const struct sim_result *r)
 	sum->cuts += r->cuts;
 	sum->accepts += r->accepts;
 	sum->prefixes += r->prefixes;
+	sum->foldered += r->foldered;
+	sum->replays += r->replays;
+	sum->replay_kills += r->replay_kills;
 }
 
 static void print(const struct sim_result *r)
 {
 	printf("lives %u, checkpoints %u, rows %u, publishes %u, held %u, rollbacks %u (undo %u, "
 	       "refused %u), drops %u, accepted %u, prefixes %u, conflicts %u, rivals %u, lost %u, "
-	       "sessions %u\n",
+	       "sessions %u, with folders %u, replays %u (killed %u)\n",
 	       r->lives, r->checkpoints, r->rows, r->publishes, r->holds, r->rollbacks, r->undos,
 	       r->refused, r->cuts, r->accepts, r->prefixes, r->conflicts, r->rivals, r->losts,
-	       r->reopened);
+	       r->reopened, r->foldered, r->replays, r->replay_kills);
 }
 
 /* Returns the number of seeds that failed. */
@@ -94,6 +100,9 @@ static void holds_for_every_seed(void **state)
 	assert_true(sum.cuts > SEEDS / 4);
 	assert_true(sum.accepts > 0);
 	assert_true(sum.prefixes > 0);
+	assert_true(sum.foldered >= SEEDS / SIM_FOLDERS_EVERY);
+	assert_true(sum.replays > SEEDS / 8);
+	assert_true(sum.replay_kills > 0);
 }
 
 /* Kills at all points of the run whose name begins so. Returns how many. */
@@ -119,6 +128,9 @@ static unsigned sweep(uint64_t seed, const char *prefix, struct sim_result *whol
 			if (!r.ok || !r.killed)
 				fail_msg("%s:%u: %s", p->name, options.kill_nth,
 					 r.ok ? "was not killed" : r.why);
+			if (r.replayed != whole->replayed)
+				fail_msg("%s:%u: a replay made other files than without a kill",
+					 p->name, options.kill_nth);
 			kills++;
 		}
 	}
@@ -143,6 +155,18 @@ static void survives_kills_with_parquet_files_open(void **state)
 
 	(void)state;
 	assert_true(sweep(PARQUET_SWEEP_SEED, "writer.", &whole) >= 3 * SWEEP_TIMES);
+}
+
+static void survives_kills_with_folders_and_replays_alike(void **state)
+{
+	struct sim_result whole;
+
+	(void)state;
+	assert_true(sweep(FOLDERS_SWEEP_SEED, "writer.", &whole) >= 3 * SWEEP_TIMES);
+	assert_true(whole.foldered && whole.replayed);
+	assert_true(sweep(FOLDERS_SWEEP_SEED, "checkpoint.", &whole) >= SWEEP_TIMES);
+	assert_true(sweep(FOLDERS_PARQUET_SWEEP_SEED, "writer.", &whole) >= 3 * SWEEP_TIMES);
+	assert_true(whole.foldered && whole.replayed);
 }
 
 static void the_same_seed_is_the_same_run(void **state)
@@ -180,6 +204,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(holds_for_every_seed),
 		cmocka_unit_test(survives_a_kill_at_every_point),
 		cmocka_unit_test(survives_kills_with_parquet_files_open),
+		cmocka_unit_test(survives_kills_with_folders_and_replays_alike),
 	};
 
 	if (argc == 2)

@@ -58,7 +58,8 @@ static enum status open_consumer(void *ctx, const struct consumer_options *optio
 
 static int setup(void **state)
 {
-	const struct fake_kafka_options kafka = {.seed = 5, .n_topics = 1, .json = true};
+	const struct fake_kafka_options kafka = {
+		.seed = 5, .n_topics = 1, .layout = {.format = ROWS_JSON}};
 	struct world *w = xcalloc(1, sizeof(*w));
 	struct lake_options options = {.access = LAKE_OWN, .create = true};
 	struct props p = PROPS_INIT;
