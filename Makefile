@@ -62,7 +62,8 @@ say = $(if $(V),,@printf '  %-3s %s\n' $(1) $(2))
 
 sources := $(sort $(shell find core connector -name '*.c' 2>/dev/null))
 main := connector/cli/main.c
-lib-objects := $(patsubst %.c,$(B)/%.o,$(filter-out $(main),$(sources)))
+sql-main := connector/columnar/sql_main.c
+lib-objects := $(patsubst %.c,$(B)/%.o,$(filter-out $(main) $(sql-main),$(sources)))
 # tests/<kind>/test_*.c is a program each; tests/lib/*.c is linked to all.
 test-sources := $(sort $(wildcard tests/unit/test_*.c tests/contract/test_*.c tests/crash/test_*.c \
 	tests/simulation/test_*.c tests/e2e/test_*.c))
@@ -75,7 +76,7 @@ tool-programs := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/tools/*.c tests/b
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(B)/tidemark
+all: $(B)/tidemark $(B)/tidemark-sql
 
 # `make deps` runs by itself where something is missing, and only then.
 deps:
@@ -100,9 +101,14 @@ $(B)/libtests.a: $(test-lib-objects)
 	@rm -f $@
 	$Q$(AR) qcs $@ $^
 
-$(B)/tidemark: $(B)/$(main:.c=.o) $(B)/libtidemark.a
+$(B)/tidemark: $(B)/$(main:.c=.o) $(B)/libtidemark.a | $(B)/tidemark-sql
 	$(call say,LD,$@)
 	$Q$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# The process of a query, linked to what it needs alone.
+$(B)/tidemark-sql: $(B)/$(sql-main:.c=.o) $(B)/libtidemark.a
+	$(call say,LD,$@)
+	$Q$(CC) $(LDFLAGS) -Wl,--as-needed -o $@ $^ $(LIBS)
 
 $(B)/tests/%: $(B)/tests/%.o $(B)/libtests.a $(B)/libtidemark.a
 	$(call say,LD,$@)
@@ -114,12 +120,12 @@ $(B)/tests/bench/bare: LIBS := $(filter-out -ljemalloc,$(LIBS))
 # What the store is measured beside.
 $(B)/tests/bench/bench_tree $(B)/tests/bench/bench_depth $(B)/tests/bench/bench_objects: LIBS += -lsqlite3
 
-tools: $(B)/tidemark $(tool-programs)
+tools: $(B)/tidemark $(B)/tidemark-sql $(tool-programs)
 programs: tools $(test-programs)
 
 # What .ci/lint asks for: everything compiled, nothing linked; the flags. Tests
 # need kill points, which a release has not.
-objects: $(lib-objects) $(B)/$(main:.c=.o) $(test-lib-objects) \
+objects: $(lib-objects) $(B)/$(main:.c=.o) $(B)/$(sql-main:.c=.o) $(test-lib-objects) \
 	$(addsuffix .o,$(if $(filter-out release,$(MODE)),$(test-programs)) $(tool-programs))
 print-flags:
 	@echo $(CPPFLAGS) $(CFLAGS)
@@ -154,8 +160,9 @@ quickstart: $(B)/tidemark $(B)/tests/tools/quickstart
 	@.ci/deps.sh quickstart
 	@tests/tools/quickstart.sh $(B)
 
-install: $(B)/tidemark
+install: all
 	install -D -m 0755 $(B)/tidemark $(DESTDIR)$(PREFIX)/bin/tidemark
+	install -D -m 0755 $(B)/tidemark-sql $(DESTDIR)$(PREFIX)/lib/tidemark/tidemark-sql
 	install -D -m 0644 $(duckdb-dir)/lib/libduckdb.so $(DESTDIR)$(PREFIX)/lib/tidemark/libduckdb.so
 	install -d $(DESTDIR)$(PREFIX)/share/tidemark
 	cp -r schemas config $(DESTDIR)$(PREFIX)/share/tidemark/

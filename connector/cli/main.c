@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "connector/cli/command.h"
-#include "connector/columnar/sql_child.h"
 #include "core/base/props.h"
 
 static void print_commands(void)
@@ -119,8 +118,6 @@ int main(int argc, char **argv)
 	struct cli cli = {.lake_url = NULL};
 	enum status st;
 
-	if (argc == 2 && strcmp(argv[1], SQL_CHILD_COMMAND) == 0)
-		return sql_child_run();
 	st = run(&cli, argc, argv, &err);
 
 	lake_close(cli.lake);

@@ -17,34 +17,40 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 /* DuckDB's C API keeps its functions within a minor version. */
 #define VERSION_WANTED "v1.5."
 
+static void *open_one(const char *path, struct buf *tried)
+{
+	void *library = dlopen(path, RTLD_LAZY | RTLD_LOCAL);
+
+	if (!library)
+		buf_addf(tried, "%s%s", tried->len ? ", " : "", path);
+	return library;
+}
+
 /* The first of the places that has it. Behind a file name, dlopen() looks there
  * and nowhere else. */
 static void *open_library(struct buf *tried)
 {
-	const char *named = getenv("TIDEMARK_DUCKDB");
-	static const char below[] = "/../lib/tidemark/libduckdb.so";
-	char installed[PATH_MAX + sizeof(below)], *slash;
-	ssize_t n = readlink("/proc/self/exe", installed, PATH_MAX);
-	const char *places[3] = {named};
-	size_t n_places = 1;
+	/* where this program is tidemark, and tidemark-sql */
+	static const char *const near[] = {"../lib/tidemark/", ""};
+	const char *named = getenv("TIDEMARK_DUCKDB"), *slash;
+	char self[PATH_MAX + 1];
+	ssize_t n = readlink("/proc/self/exe", self, PATH_MAX);
+	void *library = NULL;
 
-	if (!named) {
-		installed[n < 0 ? 0 : n] = '\0';
-		slash = strrchr(installed, '/');
-		memcpy(slash ? slash : installed, below, sizeof(below));
-		places[0] = installed;
-		places[1] = TIDEMARK_DUCKDB;
-		places[2] = "libduckdb.so";
-		n_places = 3;
-	}
-	for (size_t i = 0; i < n_places; i++) {
-		void *library = dlopen(places[i], RTLD_NOW | RTLD_LOCAL);
+	if (named)
+		return open_one(named, tried);
+	self[n < 0 ? 0 : n] = '\0';
+	slash = strrchr(self, '/');
+	for (size_t i = 0; !library && i < ARRAY_SIZE(near); i++) {
+		AUTO(freep)
+		char *path = xasprintf("%.*s%slibduckdb.so", slash ? (int)(slash + 1 - self) : 0,
+				       self, near[i]);
 
-		if (library)
-			return library;
-		buf_addf(tried, "%s%s", i ? ", " : "", places[i]);
+		library = open_one(path, tried);
 	}
-	return NULL;
+	if (!library)
+		library = open_one(TIDEMARK_DUCKDB, tried);
+	return library ? library : open_one("libduckdb.so", tried);
 }
 
 static void load(void)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -20,7 +21,7 @@
 #define WAIT_MS 50 /* how soon stop is seen */
 #define READ_BYTES ((size_t)256 << 10)
 
-static const char *program = "/proc/self/exe";
+static const char *program; /* NULL: it is looked for */
 
 void sql_use_program(const char *path)
 {
@@ -85,9 +86,32 @@ static void free_environment(char **list)
 	free(list);
 }
 
+/* The caller's; where it is nowhere the last place, for the message. */
+static char *find_program(void)
+{
+	static const char *const places[] = {"", "../lib/tidemark/"};
+	char self[PATH_MAX + 1];
+	ssize_t n = readlink("/proc/self/exe", self, PATH_MAX);
+	char *path = NULL, *slash;
+
+	if (program)
+		return xstrdup(program);
+	self[n < 0 ? 0 : n] = '\0';
+	slash = strrchr(self, '/');
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		free(path);
+		path = xasprintf("%.*s%s" SQL_PROGRAM, slash ? (int)(slash + 1 - self) : 0, self,
+				 places[i]);
+		if (access(path, X_OK) == 0)
+			break;
+	}
+	return path;
+}
+
 static enum status spawn(int control, int data, int errors, pid_t *pid, struct err *err)
 {
-	char *const argv[] = {(char *)"tidemark", (char *)SQL_CHILD_COMMAND, NULL};
+	AUTO(freep) char *path = find_program();
+	char *const argv[] = {(char *)SQL_PROGRAM, NULL};
 	char **environment = make_environment();
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attributes;
@@ -109,11 +133,11 @@ static enum status spawn(int control, int data, int errors, pid_t *pid, struct e
 	posix_spawnattr_setpgroup(&attributes, 0);
 	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
 						      POSIX_SPAWN_SETSIGDEF);
-	rc = posix_spawn(pid, program, &files, &attributes, argv, environment);
+	rc = posix_spawn(pid, path, &files, &attributes, argv, environment);
 	posix_spawnattr_destroy(&attributes);
 	posix_spawn_file_actions_destroy(&files);
 	free_environment(environment);
-	return rc ? err_errno(err, rc, "cannot start %s", program) : ST_OK;
+	return rc ? err_errno(err, rc, "cannot start %s", path) : ST_OK;
 }
 
 /* Descriptors of the child's own above those that it gets them as, so that none is
@@ -238,10 +262,11 @@ static enum status hear(struct child *c, json_t **out, struct err *err)
 static enum status send_request(struct child *c, const struct sql_workspace *w, struct err *err)
 {
 	const struct sql_query *q = c->query;
-	json_t *request = json_pack(
-		"{s:s,s:i,s:I,s:I,s:s}", "query", q->text, "format", (int)q->format, "memory",
-		(json_int_t)(q->memory_bytes ? q->memory_bytes : SQL_MEMORY_BYTES), "threads",
-		(json_int_t)q->threads, "folder", sql_workspace_folder(w));
+	json_t *request =
+		json_pack("{s:s,s:s,s:i,s:I,s:I,s:s}", "version", TIDEMARK_VERSION, "query",
+			  q->text, "format", (int)q->format, "memory",
+			  (json_int_t)(q->memory_bytes ? q->memory_bytes : SQL_MEMORY_BYTES),
+			  "threads", (json_int_t)q->threads, "folder", sql_workspace_folder(w));
 	enum status st;
 
 	if (!request)

@@ -2,8 +2,7 @@
  * own. docs/sql.md has what people may rely on.
  *
  * Two processes. The parent (a command, a worker's gate) has the lake open; the
- * child is this program again (`tidemark sql-child`, sql_child.h), which never
- * opens it:
+ * child is a program of its own (`tidemark-sql`, sql_child.h), which never opens it:
  *
  *   parent -> child   the query, limits, the form of the answer
  *   child -> parent   the tables that the query names (or why it is refused)
@@ -81,8 +80,8 @@ MUST_CHECK enum status sql_ask(const struct sql_query *query, const struct sql_c
 			       const struct sql_sink *sink, struct sql_answer *out,
 			       struct err *err);
 
-/* Which program is run as the child: "/proc/self/exe" where nothing was said. For
- * tests, which are programs of their own. The text is borrowed. */
+/* Which program is run as the child: where nothing was said tidemark-sql beside this program,
+ * or in ../lib/tidemark. For tests, which lie elsewhere. The text is borrowed. */
 void sql_use_program(const char *path);
 
 #endif

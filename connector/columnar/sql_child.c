@@ -105,13 +105,28 @@ static enum status write_schema(struct sql_session *s, const json_t *tables, str
 			   : st;
 }
 
+/* A worker that runs since before an upgrade starts the program that is there now. */
+static enum status check_version(const json_t *request, struct err *err)
+{
+	const char *version = json_string_value(json_object_get(request, "version"));
+
+	if (version && strcmp(version, TIDEMARK_VERSION) == 0)
+		return ST_OK;
+	return err_set(err, ST_FAILED,
+		       SQL_PROGRAM " is version " TIDEMARK_VERSION " and was asked by version %s; "
+				   "restart what runs since before the upgrade",
+		       version ? version : "?");
+}
+
 static enum status answer(struct sql_session *s, json_t *request, bool *watched, struct err *err)
 {
 	const enum sql_format format = (enum sql_format)number_of(request, "format");
 	json_t *tables = NULL;
 	uint64_t rows = 0;
-	enum status st = sql_session_open(s, (uint64_t)number_of(request, "memory"), err);
+	enum status st = check_version(request, err);
 
+	if (st == ST_OK)
+		st = sql_session_open(s, (uint64_t)number_of(request, "memory"), err);
 	if (st == ST_OK)
 		st = sql_session_parse(s, json_string_value(json_object_get(request, "query")),
 				       err);

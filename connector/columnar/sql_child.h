@@ -5,10 +5,9 @@
 #ifndef TIDEMARK_COLUMNAR_SQL_CHILD_H
 #define TIDEMARK_COLUMNAR_SQL_CHILD_H
 
-/* The command that main() hands over to sql_child_run(); not for people. */
-#define SQL_CHILD_COMMAND "sql-child"
+#define SQL_PROGRAM "tidemark-sql"
 
-/* Returns the exit code. */
+/* The whole of the program SQL_PROGRAM (sql_main.c). Returns the exit code. */
 int sql_child_run(void);
 
 #endif

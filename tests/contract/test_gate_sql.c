@@ -267,7 +267,7 @@ static void test_ends(void **state)
 
 int main(void)
 {
-	AUTO(freep) char *program = child_tidemark_path();
+	AUTO(freep) char *program = child_program_path("tidemark-sql");
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_rows, open_world, close_world),
 		cmocka_unit_test_setup_teardown(test_tables, open_world, close_world),

@@ -635,7 +635,7 @@ static void test_damage(void **state)
 
 int main(void)
 {
-	AUTO(freep) char *program = child_tidemark_path();
+	AUTO(freep) char *program = child_program_path("tidemark-sql");
 	const struct CMUnitTest remote[] = SUITE(open_socket);
 	const struct CMUnitTest embedded[] = SUITE(open_embedded);
 	const struct CMUnitTest rest[] = {

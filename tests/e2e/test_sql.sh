@@ -31,7 +31,7 @@ says() { grep -q -- "$1" "$dir/errors" || {
 # Nothing of a query, nor a process of one, is there.
 nothing_left() {
 	local end=$((SECONDS + 20))
-	until [ -z "$(ls -A "$TMPDIR")" ] && ! grep -lzx sql-child /proc/[0-9]*/cmdline 2>/dev/null | xargs -r -n1 dirname |
+	until [ -z "$(ls -A "$TMPDIR")" ] && ! grep -lzx tidemark-sql /proc/[0-9]*/cmdline 2>/dev/null | xargs -r -n1 dirname |
 		xargs -r -I{} grep -lz "^TIDEMARK_TEST=$dir" {}/environ 2>/dev/null | grep -q .; do
 		[ "$SECONDS" -lt "$end" ] || {
 			ls -la "$TMPDIR"
@@ -77,18 +77,32 @@ errors() {
 		expect 2 '' --format xml 'SELECT 1' && says 'table, csv, jsonl or parquet' && expect 2 '' --memory 1 'SELECT 1' &&
 		expect 2 '' --timeout never 'SELECT 1' && expect 2 '' --format parquet 'SELECT 1' && says --output &&
 		expect 1 '' --timeout 300ms "$endless" && says 'time limit' && expect 1 '' -o "$dir/none" --timeout 300ms "$endless" &&
-		[ ! -e "$dir/none" ] && ! ls "$dir"/none* 2>/dev/null && expect 2 '' && expect 2 '' sql-child
+		[ ! -e "$dir/none" ] && ! ls "$dir"/none* 2>/dev/null && expect 2 ''
 }
 interrupted() { begin && kill -INT "$command" && ended 1 && says 'was stopped' && nothing_left; }
 crashed() { begin && kill -SEGV "$child" && ended 1 && says 'signal 11' && nothing_left; }
 killed() { begin && kill -KILL "$command" && ended 137 && nothing_left; }
 reader_goes() { tidemark sql 'FROM range(100000000)' 2>"$dir/errors" | head -n 2 >"$dir/said" || true; nothing_left; }
-in_no_process_of_ours() { ! tidemark sql-child 2>"$dir/errors" </dev/null; }
+in_no_process_of_ours() { ! "$TIDEMARK_BUILD/tidemark-sql" 2>"$dir/errors" </dev/null; }
+# What a worker asks that runs since before an upgrade.
+of_another_version() {
+	python3 - "$TIDEMARK_BUILD/tidemark-sql" <<-'EOF'
+		import fcntl, json, os, socket, struct, subprocess, sys
+		ours, its = (socket.socket(fileno=fcntl.fcntl(s, fcntl.F_DUPFD, 10)) for s in socket.socketpair())
+		os.dup2(os.open(os.devnull, os.O_WRONLY), 4)
+		os.dup2(its.fileno(), 3)
+		request = json.dumps({"version": "0.0.0", "query": "SELECT 1", "memory": 1 << 28}).encode()
+		ours.sendall(struct.pack(">I", len(request)) + request)
+		ours.shutdown(socket.SHUT_WR)
+		subprocess.run([sys.argv[1]], pass_fds=(3, 4))
+		os._exit("was asked by version 0.0.0" not in str(ours.recv(4096)))
+	EOF
+}
 
 # a crash is to be one under the address sanitizer too
 export TIDEMARK_TEST=$dir ASAN_OPTIONS=${ASAN_OPTIONS-}:handle_segv=0
 run_all() {
-	for name in forms errors interrupted crashed killed reader_goes in_no_process_of_ours; do
+	for name in forms errors interrupted crashed killed reader_goes in_no_process_of_ours of_another_version; do
 		if "$name"; then ok "$name$1"; else bad "$name$1"; fi
 	done
 }

@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-char *child_tidemark_path(void)
+char *child_program_path(const char *name)
 {
 	char self[4096];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
@@ -15,7 +15,7 @@ char *child_tidemark_path(void)
 	self[n > 0 ? n : 0] = '\0';
 	for (int i = 0; i < 3; i++)
 		*strrchr(self, '/') = '\0';
-	return xasprintf("%s/tidemark", self);
+	return xasprintf("%s/%s", self, name);
 }
 
 static _Noreturn void become(const char *program, const char *const *argv, const char *const *env,
@@ -73,7 +73,7 @@ int child_run(const char *const *argv, const char *const *env, struct buf *out)
 
 int child_tidemark(const char *const *argv, const char *const *env, struct buf *out)
 {
-	AUTO(freep) char *program = child_tidemark_path();
+	AUTO(freep) char *program = child_program_path("tidemark");
 
 	return run(program, argv, env, out);
 }

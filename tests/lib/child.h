@@ -11,8 +11,8 @@
  * errors are appended to out, where that is not NULL. Returns what waitpid
  * says of it. */
 int child_run(const char *const *argv, const char *const *env, struct buf *out);
-/* The tidemark that was built with this test; the caller's. */
-char *child_tidemark_path(void);
+/* A program (`tidemark`) that was built with this test; the caller's. */
+char *child_program_path(const char *name);
 int child_tidemark(const char *const *argv, const char *const *env, struct buf *out);
 
 #endif
