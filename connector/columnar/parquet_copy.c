@@ -14,6 +14,7 @@
 
 #define PIPE_BYTES (256 << 10)
 #define READ_BYTES ((size_t)64 << 10)
+#define ARENA_BYTES ((size_t)256 << 10)
 
 struct copy {
 	const struct duckdb_api *duck;
@@ -135,15 +136,38 @@ void parquet_engine_free(struct parquet_engine *e)
 	free(e);
 }
 
+unsigned char *arena_room(struct arena **arenas, size_t len)
+{
+	size_t need = len + COLUMN_ROWS_SLACK;
+	struct arena *a = *arenas;
+
+	if (!a || a->cap - a->used < need) {
+		size_t cap = need > ARENA_BYTES ? need : ARENA_BYTES;
+
+		a = xmalloc(sizeof(*a) + cap);
+		a->next = *arenas;
+		a->used = 0;
+		a->cap = cap;
+		memset(a->data + cap - COLUMN_ROWS_SLACK, 0, COLUMN_ROWS_SLACK);
+		*arenas = a;
+	}
+	return a->data + a->used;
+}
+
+void arenas_free(struct arena *arenas)
+{
+	for (struct arena *a = arenas, *next; a; a = next) {
+		next = a->next;
+		free(a);
+	}
+}
+
 void batch_free(const struct duckdb_api *duck, struct batch *b)
 {
 	if (!b)
 		return;
 	duck->destroy_data_chunk(&b->chunk);
-	for (struct arena *a = b->arenas, *next; a; a = next) {
-		next = a->next;
-		free(a);
-	}
+	arenas_free(b->arenas);
 	free(b);
 }
 
@@ -179,8 +203,8 @@ static void init_rows(duckdb_init_info info)
 	duck->init_set_max_threads(info, 1);
 }
 
-/* The next batch; NULL: the end. *stopped: nobody wants the file any more. */
-static struct batch *next_batch(struct copy *c, bool *stopped)
+/* The next batch that was given; NULL: the end. *stopped: nobody wants the file any more. */
+static struct batch *next_given(struct copy *c, bool *stopped)
 {
 	struct batch *b;
 
@@ -200,6 +224,16 @@ static struct batch *next_batch(struct copy *c, bool *stopped)
 	*stopped = c->stopped;
 	pthread_mutex_unlock(&c->lock);
 	return b;
+}
+
+static struct batch *next_batch(struct copy *c, bool *stopped)
+{
+	if (!c->plan.next)
+		return next_given(c, stopped);
+	pthread_mutex_lock(&c->lock);
+	*stopped = c->stopped;
+	pthread_mutex_unlock(&c->lock);
+	return *stopped ? NULL : c->plan.next(c->plan.ctx);
 }
 
 static void give_rows(duckdb_function_info info, duckdb_data_chunk out)

@@ -28,6 +28,11 @@ struct batch {
 	size_t bytes;
 };
 
+/* Room for len bytes that stay where they are, and the decoder's slack; who takes them
+ * adds them to (*arenas)->used. */
+unsigned char *arena_room(struct arena **arenas, size_t len);
+void arenas_free(struct arena *arenas);
+
 void batch_free(const struct duckdb_api *duck, struct batch *b);
 
 /* Two threads run from begin to free: one in COPY, one from the pipe to the upload. */
@@ -38,6 +43,10 @@ struct copy_plan {
 	const struct parquet_settings *settings;
 	const struct columns *columns;
 	const char *schema_json;
+	/* Where batches come from, on the copier's thread; NULL at their end. NULL: they are
+	 * given. */
+	struct batch *(*next)(void *ctx);
+	void *ctx;
 };
 
 MUST_CHECK enum status copy_begin(const struct copy_plan *plan, struct copy **out, struct err *err);

@@ -3,13 +3,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "connector/columnar/column_keys.h"
 #include "connector/columnar/parquet_copy.h"
+#include "connector/columnar/parquet_sorter.h"
 #include "core/base/killpoint.h"
 
 #define GROUP_BYTES ((size_t)8 << 20)
 #define GROUP_ROWS ((size_t)1 << 20)
 #define BATCH_MAX_BYTES ((size_t)1 << 20)
-#define ARENA_BYTES ((size_t)256 << 10)
+/* Of a sorted file: so that its offsets are no more than 4 MiB (offset_runs.h). */
+#define HELD_ROWS ((size_t)1 << 20)
 
 struct parquet_file {
 	struct parquet_settings settings;
@@ -18,31 +21,13 @@ struct parquet_file {
 	duckdb_logical_type *types; /* borrowed from columns */
 	struct column_rows *rows;
 	char *schema_json;
+	struct sorter *sorter; /* NULL: rows are written as they come */
 	struct batch *open; /* being filled */
 	struct copy *copy; /* NULL: not begun */
 	uint64_t raw; /* bytes of rows, all */
 };
 
 /* ---- batches ---- */
-
-/* Room for len bytes that stay where they are, and the decoder's slack. */
-static unsigned char *batch_room(struct batch *b, size_t len)
-{
-	size_t need = len + COLUMN_ROWS_SLACK;
-	struct arena *a = b->arenas;
-
-	if (!a || a->cap - a->used < need) {
-		size_t cap = need > ARENA_BYTES ? need : ARENA_BYTES;
-
-		a = xmalloc(sizeof(*a) + cap);
-		a->next = b->arenas;
-		a->used = 0;
-		a->cap = cap;
-		memset(a->data + cap - COLUMN_ROWS_SLACK, 0, COLUMN_ROWS_SLACK);
-		b->arenas = a;
-	}
-	return a->data + a->used;
-}
 
 static struct batch *batch_new(struct parquet_file *f)
 {
@@ -53,11 +38,21 @@ static struct batch *batch_new(struct parquet_file *f)
 	return b;
 }
 
+static enum status begin_copy(struct parquet_file *f, struct err *err)
+{
+	const struct copy_plan plan = {.settings = &f->settings,
+				       .columns = f->columns,
+				       .schema_json = f->schema_json,
+				       .next = f->sorter ? sorter_next : NULL,
+				       .ctx = f->sorter};
+
+	return f->copy ? ST_OK : copy_begin(&plan, &f->copy, err);
+}
+
 /* Hands the open batch to COPY, which the first one begins. */
 static enum status flush(struct parquet_file *f, struct err *err)
 {
-	const struct copy_plan plan = {&f->settings, f->columns, f->schema_json};
-	enum status st = f->copy ? ST_OK : copy_begin(&plan, &f->copy, err);
+	enum status st = begin_copy(f, err);
 
 	KILL_POINT("writer.block");
 	if (st != ST_OK)
@@ -90,11 +85,30 @@ static size_t batch_bytes(const struct parquet_settings *s)
 	return share < BATCH_MAX_BYTES ? share : BATCH_MAX_BYTES;
 }
 
-enum status parquet_schema_check(const struct schema *schema, struct err *err)
+enum status parquet_schema_check(const struct schema *schema, const struct sort_columns *sort,
+				 struct err *err)
 {
 	AUTO(columns_freep) struct columns *c = NULL;
+	enum status st = columns_new(schema, false, &c, err);
 
-	return columns_new(schema, false, &c, err);
+	if (st != ST_OK || !sort || !sort->n)
+		return st;
+	st = column_keys_check(c, sort->paths, sort->n, err);
+	return st == ST_OK ? ST_OK : err_wrap(err, st, "parquet.sort.columns");
+}
+
+static struct sorter *sorter_of(const struct parquet_file *f)
+{
+	const struct sort_columns *sort = &f->settings.sort;
+	AUTO(column_keys_freep) struct column_keys *keys = NULL;
+
+	if (!sort->n)
+		return NULL;
+	keys = column_keys_new(f->columns, sort->paths, sort->n);
+	/* Equal keys leave the rows in their order. */
+	return column_keys_are_equal(keys)
+		       ? NULL
+		       : sorter_new(f->columns, MOVE(keys), batch_bytes(&f->settings));
 }
 
 enum status parquet_file_new(const struct parquet_settings *settings, const struct schema *schema,
@@ -113,6 +127,7 @@ enum status parquet_file_new(const struct parquet_settings *settings, const stru
 	f->types = xcalloc(columns_count(f->columns), sizeof(*f->types));
 	for (size_t i = 0; i < columns_count(f->columns); i++)
 		f->types[i] = columns_type(f->columns, i);
+	f->sorter = sorter_of(f);
 	*out = MOVE(f);
 	return ST_OK;
 }
@@ -123,6 +138,7 @@ void parquet_file_free(struct parquet_file *f)
 		return;
 	copy_free(f->copy);
 	batch_free(f->duck, f->open);
+	sorter_free(f->sorter);
 	column_rows_free(f->rows);
 	columns_free(f->columns);
 	free(f->types);
@@ -130,15 +146,21 @@ void parquet_file_free(struct parquet_file *f)
 	free(f);
 }
 
-enum status parquet_file_add(struct parquet_file *f, const void *data, size_t len, struct err *err)
+enum status parquet_file_add(struct parquet_file *f, int64_t offset, const void *data, size_t len,
+			     struct err *err)
 {
 	const unsigned char *pos;
 	unsigned char *room;
 	enum status st;
 
+	if (f->sorter) {
+		st = sorter_add(f->sorter, offset, data, len, err);
+		f->raw += st == ST_OK ? len : 0;
+		return st;
+	}
 	if (!f->open)
 		f->open = batch_new(f);
-	room = batch_room(f->open, len);
+	room = arena_room(&f->open->arenas, len);
 	if (len)
 		memcpy(room, data, len);
 	pos = room;
@@ -153,21 +175,33 @@ enum status parquet_file_add(struct parquet_file *f, const void *data, size_t le
 	return ST_OK;
 }
 
+bool parquet_file_full(const struct parquet_file *f)
+{
+	return f->sorter &&
+	       (sorter_bytes(f->sorter) >= PARQUET_HELD_GROUPS * f->settings.group_bytes ||
+		sorter_rows(f->sorter) >= HELD_ROWS);
+}
+
 uint64_t parquet_file_bytes(const struct parquet_file *f)
 {
 	return f->copy ? copy_bytes(f->copy) + (f->raw - copy_raw_bytes(f->copy)) : f->raw;
+}
+
+size_t parquet_group_copies(const struct parquet_settings *s)
+{
+	return PARQUET_GROUP_COPIES + (s->sort.n ? PARQUET_HELD_GROUPS : 0);
 }
 
 size_t parquet_file_memory(const struct parquet_settings *s)
 {
 	struct parquet_settings full = with_defaults(s);
 
-	return (size_t)PARQUET_FILE_BYTES + PARQUET_GROUP_COPIES * full.group_bytes;
+	return (size_t)PARQUET_FILE_BYTES + parquet_group_copies(s) * full.group_bytes;
 }
 
 enum status parquet_file_end(struct parquet_file *f, struct err *err)
 {
-	enum status st = f->open ? flush(f, err) : ST_OK;
+	enum status st = f->sorter ? begin_copy(f, err) : f->open ? flush(f, err) : ST_OK;
 
 	if (st != ST_OK)
 		return st;
@@ -175,7 +209,8 @@ enum status parquet_file_end(struct parquet_file *f, struct err *err)
 	return ST_OK;
 }
 
-enum status parquet_file_finish(struct parquet_file *f, struct lake_upload **out, struct err *err)
+enum status parquet_file_finish(struct parquet_file *f, struct offset_runs *runs,
+				struct lake_upload **out, struct err *err)
 {
 	enum status st = parquet_file_end(f, err);
 
@@ -184,5 +219,11 @@ enum status parquet_file_finish(struct parquet_file *f, struct lake_upload **out
 	st = copy_finish(f->copy, out, err);
 	copy_free(MOVE(f->copy));
 	f->raw = 0;
+	if (!f->sorter)
+		return st;
+	offset_runs_clear(runs);
+	for (size_t i = 0; st == ST_OK && i < sorter_rows(f->sorter); i++)
+		offset_runs_add(runs, sorter_offset(f->sorter, i));
+	sorter_clear(f->sorter);
 	return st;
 }

@@ -7,10 +7,8 @@
 
 #include "connector/kafka/consumer.h"
 #include "connector/worker/config_partitioner.h"
+#include "connector/worker/config_values.h"
 #include "connector/writer/record_metadata.h"
-#include "core/base/file.h"
-
-#define SCHEMA_MAX_BYTES (1 << 20)
 
 /* librdkafka properties that the promise rests on, and why. */
 static const struct {
@@ -167,95 +165,6 @@ static enum policy policy(const struct config *c, const char *key)
 	       : strcmp(text, "latest") == 0     ? POLICY_LATEST
 	       : strcmp(text, "deadletter") == 0 ? POLICY_DEADLETTER
 						 : POLICY_FAIL;
-}
-
-static enum file_codec codec(const struct config *c)
-{
-	static const struct {
-		const char *name;
-		enum file_codec codec;
-	} rows[] = {
-		{"null", CODEC_NULL},           {"none", CODEC_NULL},
-		{"snappy", CODEC_SNAPPY},       {"deflate", CODEC_DEFLATE},
-		{"zstandard", CODEC_ZSTANDARD}, {"gzip", CODEC_GZIP},
-	};
-	static const char *const keys[] = {[FORMAT_AVRO] = "avro.codec",
-					   [FORMAT_PARQUET] = "parquet.codec",
-					   [FORMAT_JSON] = "json.codec"};
-	const char *text = c->format == FORMAT_BYTES
-				   ? "none"
-				   : prop_text(&connector_table, &c->props, keys[c->format]);
-
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-		if (strcmp(rows[i].name, text) == 0)
-			return rows[i].codec;
-	return CODEC_NULL;
-}
-
-static enum status registry(struct config *c, struct err *err)
-{
-	const char *info = props_get(&c->props, "value.converter.basic.auth.user.info");
-	const char *source = prop_text(&connector_table, &c->props,
-				       "value.converter.basic.auth.credentials.source");
-	const char *colon = info ? strchr(info, ':') : NULL;
-
-	c->registry_urls = props_get(&c->props, "value.converter.schema.registry.url");
-	if (strcmp(source, "USER_INFO") != 0)
-		return ST_OK;
-	if (!colon)
-		return err_set(
-			err, ST_USAGE,
-			"value.converter.basic.auth.user.info is not set; give user:password");
-	c->registry_user = xstrndup(info, (size_t)(colon - info));
-	c->registry_password = xstrdup(colon + 1);
-	return ST_OK;
-}
-
-static enum status values(struct config *c, struct err *err)
-{
-	const char *converter = props_get(&c->props, "value.converter");
-	const char *format = prop_text(&connector_table, &c->props, "format");
-	const char *file = props_get(&c->props, "value.converter.schema.file");
-	enum status st = registry(c, err);
-
-	if (st != ST_OK)
-		return st;
-	if (file) {
-		AUTO(buf_release) struct buf text = BUF_INIT;
-
-		st = file_read(file, SCHEMA_MAX_BYTES, &text, err);
-		if (st != ST_OK)
-			return err_wrap(err, ST_USAGE, "value.converter.schema.file=%s", file);
-		c->schema_text = buf_detach(&text);
-	}
-	c->converter = strcmp(converter, "json") == 0     ? CONVERTER_JSON
-		       : strcmp(converter, "string") == 0 ? CONVERTER_STRING
-		       : strcmp(converter, "bytes") == 0  ? CONVERTER_BYTES
-							  : CONVERTER_AVRO;
-	if (c->converter == CONVERTER_AVRO && !c->registry_urls) {
-		if (!c->schema_text)
-			return err_set(
-				err, ST_USAGE,
-				"value.converter=avro: set value.converter.schema.registry.url, or "
-				"value.converter.schema.file for Avro without framing");
-		c->converter = CONVERTER_AVRO_RAW;
-	}
-	c->format = strcmp(format, "json") == 0      ? FORMAT_JSON
-		    : strcmp(format, "bytes") == 0   ? FORMAT_BYTES
-		    : strcmp(format, "parquet") == 0 ? FORMAT_PARQUET
-						     : FORMAT_AVRO;
-	c->codec = codec(c);
-	c->record_metadata = prop_flag(&connector_table, &c->props, "record.metadata");
-	if (c->converter == CONVERTER_AVRO &&
-	    (c->format == FORMAT_AVRO || c->format == FORMAT_PARQUET))
-		return ST_OK; /* the registry knows the schemas */
-	return writer_settings_check(&(struct writer_settings){.converter = c->converter,
-							       .format = c->format,
-							       .codec = c->codec,
-							       .schema_json = c->schema_text,
-							       .partitioner = c->partitioner,
-							       .metadata = c->record_metadata},
-				     err);
 }
 
 /* The schema that all files have, as far as it is known; NULL: it is not. */
@@ -418,7 +327,7 @@ static enum status load(struct config *c, bool saved, struct err *err)
 	if (st == ST_OK)
 		st = client(c, err);
 	if (st == ST_OK && !saved)
-		st = values(c, err);
+		st = config_values(c, err);
 	if (st == ST_OK && !saved)
 		st = schedules(c, err);
 	if (st == ST_OK)
@@ -511,6 +420,7 @@ void config_release(struct config *c)
 	props_release(&c->client);
 	props_release(&c->producer);
 	text_list_release(&c->topics);
+	text_list_release(&c->sort_columns);
 	free(c->warnings);
 	free(c->branch);
 	free(c->published);

@@ -41,6 +41,7 @@ struct config {
 	struct partitioner *partitioner; /* NULL: the default one */
 	bool record_metadata;
 	int64_t row_group_bytes, row_group_rows; /* Parquet; bytes 0: by memory.max.bytes */
+	struct text_list sort_columns; /* Parquet */
 	char *schema_text; /* of value.converter.schema.file; NULL */
 	const char *registry_urls;
 	char *registry_user, *registry_password; /* NULL: none */
@@ -76,6 +77,9 @@ MUST_CHECK enum status config_load(struct props *props, struct config *out, stru
 /* The same for properties that the lake keeps, as config_public_json() made them: converters,
  * schema files and schedules are not looked at, since a command does not need them. */
 MUST_CHECK enum status config_load_saved(const char *json, struct config *out, struct err *err);
+/* What writers are told, but for the lake, the registry and the library; borrows from
+ * config. */
+struct writer_settings config_writer(const struct config *config);
 bool config_withholds(const struct config *config, const char *key);
 /* Can a command run the gates as they are configured? ST_USAGE: a webhook's secret is kept
  * in no lake, and it would be asked unsigned. */

@@ -112,6 +112,10 @@ static const struct prop_def defs[] = {
 	 .min = 2048,
 	 .max = 1 << 30,
 	 .doc = "and at so many rows"},
+	{.name = "parquet.sort.columns",
+	 .type = PROP_LIST,
+	 .doc = "columns that the rows of a file are sorted by, `a,b.c`: ascending, nulls last, "
+		"equal ones in the order of their offsets (docs/parquet.md); unset: none"},
 	{.name = "json.codec",
 	 .type = PROP_CHOICE,
 	 .def = "none",

@@ -30,11 +30,11 @@ static int64_t queues_of(int64_t rest, int64_t library)
 	return library ? rest / 4 : rest / 2;
 }
 
-size_t memory_row_group(int64_t total, int64_t library, size_t files)
+size_t memory_row_group(int64_t total, int64_t library, size_t files, size_t copies)
 {
 	int64_t rest = rest_of(total, library);
 	int64_t share = (rest - queues_of(rest, library)) / (int64_t)(files ? files : 1);
-	int64_t group = (share - PARQUET_FILE_BYTES) / PARQUET_GROUP_COPIES;
+	int64_t group = (share - PARQUET_FILE_BYTES) / (int64_t)copies;
 
 	return (size_t)(group > GROUP_MAX_BYTES   ? GROUP_MAX_BYTES
 			: group < GROUP_MIN_BYTES ? GROUP_MIN_BYTES

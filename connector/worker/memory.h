@@ -25,9 +25,9 @@ struct memory_plan {
 /* Files that a partition should have room for where records choose their folders. */
 #define MEMORY_FOLDERS 4
 
-/* Bytes of a Parquet row group, so that so many files can be open: at most 8 MiB, at
- * least 1 MiB. */
-size_t memory_row_group(int64_t total, int64_t library, size_t files);
+/* Bytes of a Parquet row group, so that so many files can be open, each with so many
+ * copies of it: at most 8 MiB, at least 1 MiB. */
+size_t memory_row_group(int64_t total, int64_t library, size_t files, size_t copies);
 
 /* writer_bytes: what one open file holds at most. */
 struct memory_plan memory_plan_make(int64_t total, int64_t library, size_t partitions, int tasks,

@@ -348,19 +348,9 @@ static void fill_shared(struct session *s)
 	s->shared.config = c;
 	s->shared.lake = s->options.lake;
 	s->shared.clock = s->options.clock;
-	s->shared.writer = (struct writer_settings){
-		.lake = s->options.lake,
-		.registry = s->options.registry,
-		.converter = c->converter,
-		.format = c->format,
-		.codec = c->codec,
-		.schema_json = c->schema_text,
-		.path_prefix = c->path_prefix,
-		.partitioner = c->partitioner,
-		.metadata = c->record_metadata,
-		.group_bytes = (size_t)c->row_group_bytes,
-		.group_rows = (size_t)c->row_group_rows,
-	};
+	s->shared.writer = config_writer(c);
+	s->shared.writer.lake = s->options.lake;
+	s->shared.writer.registry = s->options.registry;
 	s->shared.limit_records = c->checkpoint_records;
 	s->shared.limit_bytes = c->checkpoint_bytes;
 	s->ingest_options = (struct ingest_options){

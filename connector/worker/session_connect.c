@@ -42,7 +42,8 @@ static void plan(struct session *s)
 	if (c->format == FORMAT_PARQUET && !s->shared.writer.group_bytes)
 		s->shared.writer.group_bytes =
 			memory_row_group(c->memory_max_bytes, library,
-					 partitions * (c->partitioner ? MEMORY_FOLDERS : 1));
+					 partitions * (c->partitioner ? MEMORY_FOLDERS : 1),
+					 partition_writer_group_copies(&s->shared.writer));
 	s->memory = memory_plan_make(c->memory_max_bytes, library, partitions, s->n_tasks,
 				     partition_writer_memory(&s->shared.writer));
 	s->shared.writer.open_files = s->memory.files_per_writer;

@@ -112,7 +112,7 @@ void data_file_begin(struct data_file *f, int64_t offset)
 enum status data_file_add_columns(struct data_file *f, int64_t offset, const void *data, size_t len,
 				  struct err *err)
 {
-	enum status st = parquet_file_add(f->parquet, data, len, err);
+	enum status st = parquet_file_add(f->parquet, offset, data, len, err);
 
 	if (__builtin_expect(st != ST_OK, 0))
 		return st;
@@ -153,7 +153,7 @@ enum status data_file_finish(struct data_file *f, struct written_file *out, stru
 	AUTO(buf_release) struct buf offsets = BUF_INIT;
 	char records[24];
 	enum status st = f->container ? container_finish(f->container, &file.upload, err)
-			 : f->parquet ? parquet_file_finish(f->parquet, &file.upload, err)
+			 : f->parquet ? parquet_file_finish(f->parquet, &f->runs, &file.upload, err)
 				      : line_file_finish(f->lines, &file.upload, err);
 
 	if (st != ST_OK)

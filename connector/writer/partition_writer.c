@@ -61,6 +61,7 @@ static struct parquet_settings parquet_settings(const struct writer_settings *s)
 						       : "uncompressed",
 		.group_bytes = s->group_bytes,
 		.group_rows = s->group_rows,
+		.sort = s->sort,
 	};
 }
 
@@ -142,6 +143,13 @@ uint64_t partition_writer_bytes(const struct partition_writer *w)
 
 /* What an upload buffers at most (core/lake.h reserves 256 KiB at a time). */
 #define UPLOAD_BYTES ((size_t)512 << 10)
+
+size_t partition_writer_group_copies(const struct writer_settings *s)
+{
+	struct parquet_settings parquet = parquet_settings(s);
+
+	return parquet_group_copies(&parquet);
+}
 
 size_t partition_writer_memory(const struct writer_settings *s)
 {
@@ -360,6 +368,13 @@ static enum status add_row(struct partition_writer *w, struct data_file *f, cons
 
 /* ---- records ---- */
 
+/* May no row be added any more? */
+static bool is_full(const struct partition_writer *w, const struct data_file *f)
+{
+	return (w->path && f->runs.bytes.len >= OFFSETS_MAX_BYTES) ||
+	       (f->parquet && parquet_file_full(f->parquet));
+}
+
 static enum status append_row(struct partition_writer *w, const struct record *r,
 			      const struct row *row, struct err *err)
 {
@@ -368,9 +383,17 @@ static enum status append_row(struct partition_writer *w, const struct record *r
 
 	if (st == ST_OK)
 		st = add_row(w, f, r, row, err);
-	if (st == ST_OK && w->path && f->runs.bytes.len >= OFFSETS_MAX_BYTES)
-		st = finish_early(w, f, err);
-	return st;
+	return st == ST_OK && is_full(w, f) ? finish_early(w, f, err) : st;
+}
+
+/* To the last record's file, whose schema the value has. */
+static enum status append_again(struct partition_writer *w, int64_t offset, const void *data,
+				size_t len, struct err *err)
+{
+	struct data_file *f = w->last;
+	enum status st = check_and_add(f, offset, data, len, err);
+
+	return __builtin_expect(st == ST_OK && is_full(w, f), 0) ? finish_early(w, f, err) : st;
 }
 
 static enum status append_framed(struct partition_writer *w, const struct record *r,
@@ -392,7 +415,7 @@ static enum status append_framed(struct partition_writer *w, const struct record
 				  "framing");
 	id = (int32_t)((uint32_t)v[1] << 24 | (uint32_t)v[2] << 16 | (uint32_t)v[3] << 8 | v[4]);
 	if (__builtin_expect(f && f->key == id && w->last_serves, 1))
-		return check_and_add(f, r->offset, row.value, row.len, err);
+		return append_again(w, r->offset, row.value, row.len, err);
 	if (id < 0)
 		return err_set(err, ST_POISON, "the value's schema id is negative");
 	st = row_of_id(&w->rows, id, &row, err);
@@ -433,7 +456,7 @@ enum status partition_writer_append(struct partition_writer *w, const struct rec
 		st = append_framed(w, r, err);
 	else if (converter == CONVERTER_AVRO_RAW && w->last_serves && w->last &&
 		 w->last->key == KEY_OWN)
-		st = check_and_add(w->last, r->offset, r->value, r->value_len, err);
+		st = append_again(w, r->offset, r->value, r->value_len, err);
 	else
 		st = append_own(w, r, err);
 	if (__builtin_expect(st != ST_OK, 0) && poison_out)

@@ -8,13 +8,15 @@
  * A partitioner may name any number of folders. Where as many files are open as
  * settings allow, a record that needs another one first finishes the file whose
  * last row is the oldest; a later record of that folder begins a new one. So does
- * one behind a file whose rows' offsets have become too many runs.
+ * one behind a file whose rows' offsets have become too many runs, and behind one whose
+ * rows are sorted, where as many are held as may be.
  *
  * Determinism: equal settings and equal records with equal offsets give
  * byte-identical files, at equal paths. */
 #ifndef TIDEMARK_WRITER_PARTITION_WRITER_H
 #define TIDEMARK_WRITER_PARTITION_WRITER_H
 
+#include "connector/columnar/parquet_file.h"
 #include "connector/kafka/record.h"
 #include "connector/schema/registry.h"
 #include "connector/writer/partitioner.h"
@@ -45,12 +47,17 @@ struct writer_settings {
 	struct parquet_engine *parquet; /* NULL unless FORMAT_PARQUET */
 	size_t group_bytes; /* of a Parquet row group (parquet_file.h); 0: the default */
 	size_t group_rows;
+	struct sort_columns sort; /* of Parquet files */
 	const struct partitioner *partitioner; /* NULL: a folder for each Kafka partition */
 	bool metadata; /* rows have `_kafka` (record_metadata.h) */
 	/* With a partitioner: files that a writer has open at most; 0: any number. */
 	size_t open_files;
 };
 
+/* What is wrong whatever schemas the records have; writer_settings_check() sees to it,
+ * too. ST_USAGE names property, value and remedy. */
+MUST_CHECK enum status writer_options_check(const struct writer_settings *settings,
+					    struct err *err);
 /* Checks that converter, format, codec and schema fit together, before any
  * record is read. ST_USAGE names the properties (value.converter, format,
  * avro.codec / json.codec, value.converter.schema.file) and what would fit. */
@@ -120,6 +127,8 @@ size_t partition_writer_waiting(const struct partition_writer *w);
 /* Bytes that finish would put into the lake by now, roughly: for the limit
  * checkpoint.bytes. */
 uint64_t partition_writer_bytes(const struct partition_writer *w);
+/* Row groups that an open Parquet file holds in memory, at most. */
+size_t partition_writer_group_copies(const struct writer_settings *settings);
 /* Memory that an open writer of these settings holds at most, for the plan of
  * memory.max.bytes. */
 size_t partition_writer_memory(const struct writer_settings *settings);

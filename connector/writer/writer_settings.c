@@ -2,6 +2,7 @@
 #include "connector/columnar/parquet_file.h"
 #include "connector/schema/compiled.h"
 #include "connector/schema/json_encode.h"
+#include "connector/writer/builtin_schemas.h"
 #include "connector/writer/partition_writer.h"
 #include "connector/writer/record_metadata.h"
 #include "connector/writer/row.h"
@@ -25,10 +26,42 @@ static enum status check_schema(const struct writer_settings *s, struct err *err
 	if (st == ST_OK && s->metadata && rows_of_values(s->format))
 		st = record_metadata_schema(c, &row, err);
 	if (st == ST_OK && s->format == FORMAT_PARQUET)
-		st = parquet_schema_check(row ? row->schema : c->schema, err);
+		st = parquet_schema_check(row ? row->schema : c->schema, &s->sort, err);
 	if (st == ST_OK && s->partitioner && rows_of_values(s->format))
 		st = partitioner_check_schema(s->partitioner, c->schema, err);
 	return st == ST_OK ? ST_OK : err_wrap(err, ST_USAGE, "value.converter.schema.file");
+}
+
+/* Rows of the one column `value`, and perhaps _kafka, sorted. */
+static enum status check_one_column(const struct writer_settings *s, struct err *err)
+{
+	const struct compiled_schema *value =
+		builtin_schema(s->converter == CONVERTER_BYTES ? BUILTIN_BYTES : BUILTIN_STRING);
+	AUTO(compiled_schema_freep) struct compiled_schema *row = NULL;
+	enum status st = s->metadata ? record_metadata_schema(value, &row, err) : ST_OK;
+
+	if (st == ST_OK)
+		st = parquet_schema_check(row ? row->schema : value->schema, &s->sort, err);
+	return st == ST_OK ? ST_OK : err_wrap(err, ST_USAGE, "parquet.sort.columns");
+}
+
+static void join_columns(const struct sort_columns *sort, struct buf *out)
+{
+	for (size_t i = 0; i < sort->n; i++)
+		buf_addf(out, "%s%s", i ? "," : "", sort->paths[i]);
+}
+
+enum status writer_options_check(const struct writer_settings *s, struct err *err)
+{
+	AUTO(buf_release) struct buf columns = BUF_INIT;
+
+	join_columns(&s->sort, &columns);
+	if (s->sort.n && s->format != FORMAT_PARQUET)
+		return err_set(err, ST_USAGE,
+			       "parquet.sort.columns=%s: only Parquet files are sorted; take "
+			       "format=parquet, or remove this",
+			       buf_str(&columns));
+	return ST_OK;
 }
 
 /* Is there room for `_kafka`, and are there fields where a partitioner looks? */
@@ -84,7 +117,9 @@ enum status writer_settings_check(const struct writer_settings *s, struct err *e
 		return err_set(err, ST_USAGE,
 			       "value.converter=bytes wants format=bytes or avro; for format=json "
 			       "take value.converter=json or string");
-	if (check_extras(s, err) != ST_OK)
+	if (check_extras(s, err) != ST_OK || writer_options_check(s, err) != ST_OK)
 		return ST_USAGE;
+	if (s->sort.n && rows_of_one_column(s))
+		return check_one_column(s, err);
 	return s->schema_json ? check_schema(s, err) : ST_OK;
 }

@@ -68,6 +68,10 @@ refused 'folders of a time zone that is none' 2 'timezone=Berlin' "${time[@]}" t
 refused 'folders of text' 2 'have no fields' partitioner=field partition.field.name=a value.converter=string
 refused 'folders of a field that is none' 2 'partition.field.name=nobody: it has no field nobody; it has date' partitioner=field partition.field.name=nobody value.converter.schema.file=config/flights.avsc format=avro
 refused 'metadata in bytes' 2 'record.metadata=true: format=bytes' record.metadata=true value.converter=bytes format=bytes
+flight=(value.converter.schema.file=config/flights.avsc format=parquet)
+refused 'sorted JSON lines' 2 'parquet.sort.columns=origin,delay: only Parquet files are sorted; take format=parquet' parquet.sort.columns=origin,delay format=json
+refused 'sorted containers' 2 'parquet.sort.columns=x: only Parquet' parquet.sort.columns=x value.converter=avro format=avro value.converter.schema.registry.url=http://127.0.0.1:1
+refused 'sorted by a column that is none' 2 "parquet.sort.columns: there is no column 'nobody'; there are date, " "${flight[@]}" parquet.sort.columns=origin,nobody
 refused 'a gate without a command' 2 'gates.g.command' gates=g gates.g.type=command
 refused 'a gate of no known type' 2 'gates.g.type' gates=g gates.g.type=magic
 refused 'a gate time-out that is none' 2 'gates.g.timeout.ms' gates=g gates.g.type=command gates.g.command=true gates.g.timeout.ms=12abc

@@ -44,6 +44,17 @@ folders_took_turns() {
 	sed 's/.*"path":"\([^"]*\)".*/\1/; s/[^/]*$//' "$dir/all" | sort | uniq -c | sort -rn |
 		awk 'NR == 1 { most = $1 } END { exit !(most > 4) }'
 }
+# Rows stand in the order of the columns that were named, and not in that of their offsets.
+sorted() {
+	local path wrong=0
+	[ "$name" = flights-sorted ] || return 0
+	for path in $(sed 's/.*"path":"\([^"]*\)".*/\1/' "$dir/all"); do
+		tidemark sql "SELECT origin, delay, _kafka.offset FROM \"main:$path\"" | tail -n +2 >"$dir/rows" || return
+		LC_ALL=C sort -t, -k1,1 -k2,2n -k3,3n "$dir/rows" | cmp - "$dir/rows" || return
+		LC_ALL=C sort -t, -k3,3n "$dir/rows" | cmp -s - "$dir/rows" || wrong=$((wrong + 1))
+	done
+	[ "$wrong" -gt 5 ]
+}
 # The file and row that find names hold the record.
 finds() {
 	local p offset path row
@@ -59,7 +70,7 @@ finds() {
 		done
 	done
 }
-# record PATH ROW: its partition and offset, by the row itself or the file's metadata
+# record PATH ROW: its partition and offset, by the row itself
 record() {
 	case $1 in
 	*.jsonl)
@@ -67,9 +78,8 @@ record() {
 		sed -n "$(($2 + 1))s/.*\"partition\":\([0-9]*\),\"offset\":\([0-9]*\).*/\1 \2/p" "$dir/file"
 		;;
 	*)
-		tidemark stat "main:$1" | sed -n 's/.*tidemark.offsets[^0-9]*\([0-9,-]*\).*/\1/p' | tr , '\n' |
-			awk -F- -v row="$2" -v p="$(echo "$1" | sed 's/.*flights+\([0-9]*\)+.*/\1/')" \
-				'{ for (o = $1; o <= $NF; o++) if (n++ == row) print p, o }'
+		tidemark sql "SELECT _kafka.partition || ' ' || _kafka.offset AS place FROM \"main:$1\" LIMIT 1 OFFSET $2" |
+			tail -n +2
 		;;
 	esac
 }
@@ -109,8 +119,8 @@ a_folder_a_record() {
 	grep -q '"path":"by-date/flights/date=2001%2F01%2F01%2000%3A47/flights+' "$dir/all" && is_asked && is_whole
 }
 
-for name in flights-by-origin flights-hourly; do
-	config=config/$name.properties
+for name in flights-by-origin flights-hourly flights-sorted; do
+	config=config/${name/sorted/hourly}.properties
 	TIDEMARK_LAKE=$dir/$name
 	export TIDEMARK_LAKE
 	settings=() memory='37 MiB'
@@ -120,7 +130,8 @@ for name in flights-by-origin flights-hourly; do
 			--set timestamp.extractor=RecordField --set timestamp.field=distance)
 		memory='256 MiB'
 	}
-	for t in replay folders_took_turns finds is_whole is_asked exports drops; do
+	[ $name != flights-sorted ] || settings+=(--set name=flights-sorted --set "parquet.sort.columns=origin,delay")
+	for t in replay folders_took_turns sorted finds is_whole is_asked exports drops; do
 		if "$t"; then ok "$name $t"; else cat "$dir/log"; bad "$name $t"; fi
 	done
 done

@@ -168,7 +168,7 @@ static bool write_seed(struct lake *lake, struct parquet_engine *engine, const c
 	row_schema(&r, &json);
 	if (schema_parse(json.data, json.len, &schema, &err) != ST_OK)
 		die("schema", &err);
-	if (parquet_schema_check(schema, &err) != ST_OK)
+	if (parquet_schema_check(schema, NULL, &err) != ST_OK)
 		return false;
 	for (size_t i = 0; i < ROWS; i++) {
 		random_value_of(&r, schema_root(schema)->fields[0].type, &rows);
