@@ -44,15 +44,19 @@ rdkafka-libs := $(shell pkg-config --libs rdkafka)
 else
 rdkafka-dir := $(CACHE)/librdkafka-2.15.1-$(if $(filter tsan,$(MODE)),tsan,pthread)
 rdkafka-cflags := -isystem $(rdkafka-dir)/include
-rdkafka-libs := $(rdkafka-dir)/lib/librdkafka.a -lsasl2 -lssl
+# What has no core/net/curl_calls.c in it needs libcurl itself.
+rdkafka-libs := $(rdkafka-dir)/lib/librdkafka.a -lsasl2 -lssl -Wl,--push-state,--as-needed -lcurl -Wl,--pop-state
 endif
 # DuckDB is loaded when it is first needed (connector/columnar): its header alone
 # is used here, and the place where `make deps` put the library.
 duckdb-dir := $(CACHE)/duckdb-1.5.5
+# So are these (core/base/library.h), by the names that the linker would have put down.
+soname = $(shell objdump -p "$$($(CC) -print-file-name=lib$(1).so)" 2>/dev/null | sed -n 's/^ *SONAME *//p')
+CPPFLAGS += -DTIDEMARK_ROCKSDB='"$(call soname,rocksdb)"' -DTIDEMARK_CURL='"$(call soname,curl)"' \
+	-DTIDEMARK_MICROHTTPD='"$(call soname,microhttpd)"'
 # The sanitizers bring an allocator of their own.
 jemalloc := $(if $(filter release debug,$(MODE)),-ljemalloc)
-LIBS := $(rdkafka-libs) -lrocksdb -lavro -lsnappy -ldeflate -lzstd -lz -lcurl -lmicrohttpd \
-	-ljansson -lcrypto $(jemalloc) -lm -ldl -lrt
+LIBS := $(rdkafka-libs) -lavro -lsnappy -ldeflate -lzstd -lz -ljansson -lcrypto $(jemalloc) -lm -ldl -lrt
 
 # `make V=1` shows the commands.
 Q := $(if $(V),,@)

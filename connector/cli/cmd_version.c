@@ -7,14 +7,14 @@
 
 #include "connector/cli/command.h"
 #include "connector/columnar/columnar.h"
+#include "core/net/http_server.h"
 
 /* The libraries are asked by name, not by their headers, so that each stays
  * named where it is used; a library that is not linked has no symbol. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wredundant-decls"
 extern const char *rd_kafka_version_str(void) __attribute__((weak));
-extern const char *curl_version(void) __attribute__((weak));
-extern const char *MHD_get_version(void) __attribute__((weak));
+extern const char *curl_version(void);
 extern const char *OpenSSL_version(int what) __attribute__((weak));
 extern const char *ZSTD_versionString(void) __attribute__((weak));
 extern const char *zlibVersion(void) __attribute__((weak));
@@ -26,9 +26,9 @@ static const char *openssl_version(void)
 }
 
 /* Libraries that do not tell their version: it is in their file's name. */
-static char *version_by_file(const char *symbol)
+static char *version_by_file(const char *library, const char *symbol)
 {
-	void *address = dlsym(RTLD_DEFAULT, symbol);
+	void *address = dlsym(library ? dlopen(library, RTLD_LAZY) : RTLD_DEFAULT, symbol);
 	char path[PATH_MAX];
 	const char *so;
 	Dl_info info;
@@ -48,7 +48,7 @@ static json_t *libraries(void)
 	} told[] = {
 		{"librdkafka", rd_kafka_version_str},
 		{"libcurl", curl_version},
-		{"libmicrohttpd", MHD_get_version},
+		{"libmicrohttpd", http_server_library_version},
 		{"openssl", OpenSSL_version ? openssl_version : NULL},
 		{"jansson", jansson_version_str},
 		{"zstd", ZSTD_versionString},
@@ -58,11 +58,12 @@ static json_t *libraries(void)
 	static const struct {
 		const char *name;
 		const char *symbol;
+		const char *library; /* NULL: it is linked */
 	} filed[] = {
-		{"rocksdb", "rocksdb_open"},
-		{"avro", "avro_schema_from_json_length"},
-		{"snappy", "snappy_compress"},
-		{"jemalloc", "mallctl"},
+		{"rocksdb", "rocksdb_open", TIDEMARK_ROCKSDB},
+		{"avro", "avro_schema_from_json_length", NULL},
+		{"snappy", "snappy_compress", NULL},
+		{"jemalloc", "mallctl", NULL},
 	};
 	json_t *object = json_object();
 
@@ -70,7 +71,7 @@ static json_t *libraries(void)
 		if (told[i].version && told[i].version())
 			json_object_set_new(object, told[i].name, cli_json_text(told[i].version()));
 	for (size_t i = 0; i < ARRAY_SIZE(filed); i++) {
-		AUTO(freep) char *version = version_by_file(filed[i].symbol);
+		AUTO(freep) char *version = version_by_file(filed[i].library, filed[i].symbol);
 
 		if (version)
 			json_object_set_new(object, filed[i].name, cli_json_text(version));

@@ -2,7 +2,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <rocksdb/c.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -10,6 +9,7 @@
 
 #include "core/base/killpoint.h"
 #include "core/base/log.h"
+#include "core/embedded/rocksdb_api.h"
 
 #define BLOCK_CACHE_BYTES (16u << 20)
 #define WRITE_BUFFER_BYTES (4u << 20) /* bounds the log that an open replays */
@@ -60,7 +60,7 @@ static enum status db_error(char *text, const char *what, struct err *err)
 		st = err_set(err, ST_BUSY, "%s: %s", what, text);
 	else
 		st = err_set(err, ST_IO, "%s: %s", what, text);
-	rocksdb_free(text);
+	rocks.free(text);
 	return st;
 }
 
@@ -79,43 +79,47 @@ static rocksdb_options_t *options_new(bool create, enum db_recovery recovery)
 		[DB_LOG_PREFIX] = WAL_RECOVERY_PREFIX,
 		[DB_LOG_REST] = WAL_RECOVERY_REST,
 	};
-	rocksdb_options_t *o = rocksdb_options_create();
-	rocksdb_block_based_table_options_t *table = rocksdb_block_based_options_create();
-	rocksdb_cache_t *cache = rocksdb_cache_create_lru(BLOCK_CACHE_BYTES);
+	rocksdb_options_t *o;
+	rocksdb_block_based_table_options_t *table;
+	rocksdb_cache_t *cache;
 
-	rocksdb_block_based_options_set_block_cache(table, cache);
-	rocksdb_cache_destroy(cache); /* the table options hold a share */
+	rocksdb_api_load();
+	o = rocks.options_create();
+	table = rocks.block_based_options_create();
+	cache = rocks.cache_create_lru(BLOCK_CACHE_BYTES);
+	rocks.block_based_options_set_block_cache(table, cache);
+	rocks.cache_destroy(cache); /* the table options hold a share */
 	/* Tables that are flushed live shortly: theirs are made faster. */
-	rocksdb_block_based_options_set_filter_policy(
-		table, rocksdb_filterpolicy_create_ribbon_hybrid(FILTER_BITS_PER_KEY, 1));
+	rocks.block_based_options_set_filter_policy(
+		table, rocks.filterpolicy_create_ribbon_hybrid(FILTER_BITS_PER_KEY, 1));
 	/* So that a large lake's filters and indexes count against the cache's bound.
 	 * Indexes in pieces, because a table's whole index, a megabyte and more, is
 	 * larger than what one of the cache's shards may hold: each read would read it
 	 * anew. Filters whole: a piece would be looked up for each table that a read
 	 * asks, and that costs more than all else of the read. */
-	rocksdb_block_based_options_set_cache_index_and_filter_blocks(table, 1);
-	rocksdb_block_based_options_set_index_type(
+	rocks.block_based_options_set_cache_index_and_filter_blocks(table, 1);
+	rocks.block_based_options_set_index_type(
 		table, rocksdb_block_based_table_index_type_two_level_index_search);
-	rocksdb_block_based_options_set_metadata_block_size(table, INDEX_PIECE_BYTES);
-	rocksdb_block_based_options_set_pin_top_level_index_and_filter(table, 1);
-	rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(table, 1);
-	rocksdb_options_set_block_based_table_factory(o, table);
-	rocksdb_block_based_options_destroy(table);
+	rocks.block_based_options_set_metadata_block_size(table, INDEX_PIECE_BYTES);
+	rocks.block_based_options_set_pin_top_level_index_and_filter(table, 1);
+	rocks.block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(table, 1);
+	rocks.options_set_block_based_table_factory(o, table);
+	rocks.block_based_options_destroy(table);
 
-	rocksdb_options_set_create_if_missing(o, create);
-	rocksdb_options_set_paranoid_checks(o, 1);
-	rocksdb_options_set_wal_recovery_mode(o, modes[recovery]);
-	rocksdb_options_set_compression(o, rocksdb_lz4_compression);
-	rocksdb_options_set_write_buffer_size(o, WRITE_BUFFER_BYTES);
-	rocksdb_options_set_max_write_buffer_number(o, WRITE_BUFFERS);
-	rocksdb_options_set_max_bytes_for_level_base(o, FIRST_LEVEL_BYTES);
-	rocksdb_options_set_target_file_size_base(o, FIRST_LEVEL_TABLE_BYTES);
-	rocksdb_options_set_target_file_size_multiplier(o, NEXT_LEVEL_TABLES);
-	rocksdb_options_set_max_open_files(o, -1);
-	rocksdb_options_set_skip_stats_update_on_db_open(o, 1);
-	rocksdb_options_set_keep_log_file_num(o, 2);
-	rocksdb_options_set_info_log_level(o, INFO_LOG_ERROR);
-	rocksdb_options_set_max_background_jobs(o, 2);
+	rocks.options_set_create_if_missing(o, create);
+	rocks.options_set_paranoid_checks(o, 1);
+	rocks.options_set_wal_recovery_mode(o, modes[recovery]);
+	rocks.options_set_compression(o, rocksdb_lz4_compression);
+	rocks.options_set_write_buffer_size(o, WRITE_BUFFER_BYTES);
+	rocks.options_set_max_write_buffer_number(o, WRITE_BUFFERS);
+	rocks.options_set_max_bytes_for_level_base(o, FIRST_LEVEL_BYTES);
+	rocks.options_set_target_file_size_base(o, FIRST_LEVEL_TABLE_BYTES);
+	rocks.options_set_target_file_size_multiplier(o, NEXT_LEVEL_TABLES);
+	rocks.options_set_max_open_files(o, -1);
+	rocks.options_set_skip_stats_update_on_db_open(o, 1);
+	rocks.options_set_keep_log_file_num(o, 2);
+	rocks.options_set_info_log_level(o, INFO_LOG_ERROR);
+	rocks.options_set_max_background_jobs(o, 2);
 	return o;
 }
 
@@ -125,17 +129,16 @@ static rocksdb_options_t *options_new(bool create, enum db_recovery recovery)
  * that.) */
 static rocksdb_options_t *with_tracked_logs(rocksdb_options_t *o)
 {
-	rocksdb_options_t *tracked = rocksdb_options_create();
+	rocksdb_options_t *tracked = rocks.options_create();
 	char *text = NULL;
 
-	rocksdb_get_options_from_string(o, "track_and_verify_wals_in_manifest=true", tracked,
-					&text);
+	rocks.get_options_from_string(o, "track_and_verify_wals_in_manifest=true", tracked, &text);
 	if (text) { /* a library that does not know it any more */
-		rocksdb_free(text);
-		rocksdb_options_destroy(tracked);
+		rocks.free(text);
+		rocks.options_destroy(tracked);
 		return o;
 	}
-	rocksdb_options_destroy(o);
+	rocks.options_destroy(o);
 	return tracked;
 }
 
@@ -143,10 +146,10 @@ static rocksdb_options_t *with_tracked_logs(rocksdb_options_t *o)
  * makes writers wait where too much of it is left. For the process. */
 static void lower_compaction(void)
 {
-	rocksdb_env_t *env = rocksdb_create_default_env();
+	rocksdb_env_t *env = rocks.create_default_env();
 
-	rocksdb_env_lower_thread_pool_cpu_priority(env);
-	rocksdb_env_destroy(env);
+	rocks.env_lower_thread_pool_cpu_priority(env);
+	rocks.env_destroy(env);
 }
 
 /* Every open begins a log file, and RocksDB forgets to delete those that
@@ -176,10 +179,10 @@ static struct db *db_new(rocksdb_t *handle, rocksdb_options_t *options)
 
 	db->handle = handle;
 	db->options = options;
-	db->read = rocksdb_readoptions_create();
-	db->lazy = rocksdb_writeoptions_create();
-	db->synced = rocksdb_writeoptions_create();
-	rocksdb_writeoptions_set_sync(db->synced, 1);
+	db->read = rocks.readoptions_create();
+	db->lazy = rocks.writeoptions_create();
+	db->synced = rocks.writeoptions_create();
+	rocks.writeoptions_set_sync(db->synced, 1);
 	return db;
 }
 
@@ -193,9 +196,9 @@ enum status db_open(const char *path, bool create, enum db_recovery recovery, st
 
 	drop_empty_logs(path);
 	lower_compaction();
-	handle = rocksdb_open(options, path, &text);
+	handle = rocks.open(options, path, &text);
 	if (text) {
-		rocksdb_options_destroy(options);
+		rocks.options_destroy(options);
 		return db_error(text, what, err);
 	}
 	*out = db_new(handle, options);
@@ -212,9 +215,9 @@ enum status db_open_to_read(const char *path, enum db_recovery recovery, struct 
 
 	if (recovery != DB_LOG_REST)
 		options = with_tracked_logs(options);
-	handle = rocksdb_open_for_read_only(options, path, 0, &text);
+	handle = rocks.open_for_read_only(options, path, 0, &text);
 	if (text) {
-		rocksdb_options_destroy(options);
+		rocks.options_destroy(options);
 		return db_error(text, what, err);
 	}
 	*out = db_new(handle, options);
@@ -227,8 +230,8 @@ enum status db_salvage(const char *path, struct err *err)
 	rocksdb_options_t *options = options_new(false, DB_LOG_REST);
 	char *text = NULL;
 
-	rocksdb_repair_db(options, path, &text);
-	rocksdb_options_destroy(options);
+	rocks.repair_db(options, path, &text);
+	rocks.options_destroy(options);
 	return text ? db_error(text, what, err) : ST_OK;
 }
 
@@ -236,11 +239,11 @@ void db_close(struct db *db)
 {
 	if (!db)
 		return;
-	rocksdb_close(db->handle);
-	rocksdb_options_destroy(db->options);
-	rocksdb_readoptions_destroy(db->read);
-	rocksdb_writeoptions_destroy(db->lazy);
-	rocksdb_writeoptions_destroy(db->synced);
+	rocks.close(db->handle);
+	rocks.options_destroy(db->options);
+	rocks.readoptions_destroy(db->read);
+	rocks.writeoptions_destroy(db->lazy);
+	rocks.writeoptions_destroy(db->synced);
 	free(db);
 }
 
@@ -249,7 +252,7 @@ static enum status get_pinned(struct db *db, const struct buf *key, rocksdb_pinn
 {
 	char *text = NULL;
 
-	*out = rocksdb_get_pinned(db->handle, db->read, key->data, key->len, &text);
+	*out = rocks.get_pinned(db->handle, db->read, key->data, key->len, &text);
 	if (text)
 		return db_error(text, "cannot read the lake's metadata", err);
 	return *out ? ST_OK : err_set(err, ST_NOT_FOUND, "not in the lake's metadata");
@@ -264,9 +267,9 @@ enum status db_get(struct db *db, const struct buf *key, struct buf *out, struct
 
 	if (st != ST_OK)
 		return st;
-	value = rocksdb_pinnableslice_value(slice, &len);
+	value = rocks.pinnableslice_value(slice, &len);
 	buf_add(out, value, len);
-	rocksdb_pinnableslice_destroy(slice);
+	rocks.pinnableslice_destroy(slice);
 	return ST_OK;
 }
 
@@ -280,9 +283,9 @@ enum status db_get_shared(struct db *db, const struct buf *key, struct shared **
 
 	if (st != ST_OK)
 		return st;
-	value = rocksdb_pinnableslice_value(slice, &len);
+	value = rocks.pinnableslice_value(slice, &len);
 	*out = shared_new(value, len);
-	rocksdb_pinnableslice_destroy(slice);
+	rocks.pinnableslice_destroy(slice);
 	return ST_OK;
 }
 
@@ -290,7 +293,7 @@ void db_put(struct db *db, const struct buf *key, const void *value, size_t len)
 {
 	char *text = NULL;
 
-	rocksdb_put(db->handle, db->lazy, key->data, key->len, value, len, &text);
+	rocks.put(db->handle, db->lazy, key->data, key->len, value, len, &text);
 	if (text)
 		die(text);
 }
@@ -299,7 +302,7 @@ void db_delete(struct db *db, const struct buf *key)
 {
 	char *text = NULL;
 
-	rocksdb_delete(db->handle, db->lazy, key->data, key->len, &text);
+	rocks.delete(db->handle, db->lazy, key->data, key->len, &text);
 	if (text)
 		die(text);
 }
@@ -308,7 +311,7 @@ void db_sync(struct db *db)
 {
 	char *text = NULL;
 
-	rocksdb_flush_wal(db->handle, 1, &text);
+	rocks.flush_wal(db->handle, 1, &text);
 	if (text)
 		die(text);
 }
@@ -323,7 +326,7 @@ struct db_batch *db_batch_new(void)
 {
 	struct db_batch *batch = xmalloc(sizeof(*batch));
 
-	batch->batch = rocksdb_writebatch_create();
+	batch->batch = rocks.writebatch_create();
 	return batch;
 }
 
@@ -331,18 +334,18 @@ void db_batch_free(struct db_batch *batch)
 {
 	if (!batch)
 		return;
-	rocksdb_writebatch_destroy(batch->batch);
+	rocks.writebatch_destroy(batch->batch);
 	free(batch);
 }
 
 void db_batch_put(struct db_batch *batch, const struct buf *key, const void *value, size_t len)
 {
-	rocksdb_writebatch_put(batch->batch, key->data, key->len, value, len);
+	rocks.writebatch_put(batch->batch, key->data, key->len, value, len);
 }
 
 void db_batch_delete(struct db_batch *batch, const struct buf *key)
 {
-	rocksdb_writebatch_delete(batch->batch, key->data, key->len);
+	rocks.writebatch_delete(batch->batch, key->data, key->len);
 }
 
 void db_write_synced(struct db *db, struct db_batch *batch)
@@ -350,7 +353,7 @@ void db_write_synced(struct db *db, struct db_batch *batch)
 	char *text = NULL;
 
 	KILL_POINT("lake.batch.before");
-	rocksdb_write(db->handle, db->synced, batch->batch, &text);
+	rocks.write(db->handle, db->synced, batch->batch, &text);
 	if (text)
 		die(text);
 	KILL_POINT("lake.batch.after");
@@ -360,10 +363,10 @@ void db_write(struct db *db, struct db_batch *batch)
 {
 	char *text = NULL;
 
-	rocksdb_write(db->handle, db->lazy, batch->batch, &text);
+	rocks.write(db->handle, db->lazy, batch->batch, &text);
 	if (text)
 		die(text);
-	rocksdb_writebatch_clear(batch->batch);
+	rocks.writebatch_clear(batch->batch);
 }
 
 /* ---- iterators ---- */
@@ -396,10 +399,10 @@ struct db_iter *db_iter_new(struct db *db, const struct buf *prefix)
 
 	buf_addbuf(&it->lower, prefix);
 	prefix_end(prefix, &it->upper);
-	it->read = rocksdb_readoptions_create();
-	rocksdb_readoptions_set_iterate_lower_bound(it->read, it->lower.data, it->lower.len);
-	rocksdb_readoptions_set_iterate_upper_bound(it->read, it->upper.data, it->upper.len);
-	it->it = rocksdb_create_iterator(db->handle, it->read);
+	it->read = rocks.readoptions_create();
+	rocks.readoptions_set_iterate_lower_bound(it->read, it->lower.data, it->lower.len);
+	rocks.readoptions_set_iterate_upper_bound(it->read, it->upper.data, it->upper.len);
+	it->it = rocks.create_iterator(db->handle, it->read);
 	return it;
 }
 
@@ -407,16 +410,16 @@ struct db_iter *db_scan_new(struct db *db)
 {
 	struct db_iter *it = xcalloc(1, sizeof(*it));
 
-	it->read = rocksdb_readoptions_create();
-	rocksdb_readoptions_set_verify_checksums(it->read, 1);
-	rocksdb_readoptions_set_fill_cache(it->read, 0);
-	it->it = rocksdb_create_iterator(db->handle, it->read);
+	it->read = rocks.readoptions_create();
+	rocks.readoptions_set_verify_checksums(it->read, 1);
+	rocks.readoptions_set_fill_cache(it->read, 0);
+	it->it = rocks.create_iterator(db->handle, it->read);
 	return it;
 }
 
 void db_iter_seek(struct db_iter *it, const void *key, size_t len)
 {
-	rocksdb_iter_seek(it->it, key, len);
+	rocks.iter_seek(it->it, key, len);
 	it->placed = true;
 }
 
@@ -424,8 +427,8 @@ void db_iter_free(struct db_iter *it)
 {
 	if (!it)
 		return;
-	rocksdb_iter_destroy(it->it);
-	rocksdb_readoptions_destroy(it->read);
+	rocks.iter_destroy(it->it);
+	rocks.readoptions_destroy(it->read);
 	buf_release(&it->lower);
 	buf_release(&it->upper);
 	free(it);
@@ -436,9 +439,9 @@ static enum status iter_state(struct db_iter *it, struct err *err)
 	char *text = NULL;
 
 	it->started = true;
-	if (rocksdb_iter_valid(it->it))
+	if (rocks.iter_valid(it->it))
 		return ST_OK;
-	rocksdb_iter_get_error(it->it, &text);
+	rocks.iter_get_error(it->it, &text);
 	return text ? db_error(text, "cannot read the lake's metadata", err) : ST_END;
 }
 
@@ -447,25 +450,25 @@ enum status db_iter_next(struct db_iter *it, struct err *err)
 	if (it->placed)
 		it->placed = false;
 	else if (!it->started)
-		rocksdb_iter_seek_to_first(it->it);
+		rocks.iter_seek_to_first(it->it);
 	else
-		rocksdb_iter_next(it->it);
+		rocks.iter_next(it->it);
 	return iter_state(it, err);
 }
 
 enum status db_iter_prev(struct db_iter *it, struct err *err)
 {
 	if (!it->started)
-		rocksdb_iter_seek_to_last(it->it);
+		rocks.iter_seek_to_last(it->it);
 	else
-		rocksdb_iter_prev(it->it);
+		rocks.iter_prev(it->it);
 	return iter_state(it, err);
 }
 
 struct bytes db_iter_key(const struct db_iter *it)
 {
 	size_t len = 0;
-	const char *key = rocksdb_iter_key(it->it, &len);
+	const char *key = rocks.iter_key(it->it, &len);
 
 	return bytes_of(key, len);
 }
@@ -473,7 +476,7 @@ struct bytes db_iter_key(const struct db_iter *it)
 struct bytes db_iter_value(const struct db_iter *it)
 {
 	size_t len = 0;
-	const char *value = rocksdb_iter_value(it->it, &len);
+	const char *value = rocks.iter_value(it->it, &len);
 
 	return bytes_of(value, len);
 }
@@ -483,16 +486,16 @@ struct bytes db_iter_value(const struct db_iter *it)
 void db_check_tables(struct db *db, const char *path,
 		     void (*bad)(void *ctx, const char *file, const char *why), void *ctx)
 {
-	const rocksdb_livefiles_t *files = rocksdb_livefiles(db->handle);
+	const rocksdb_livefiles_t *files = rocks.livefiles(db->handle);
 
-	for (int i = 0; i < rocksdb_livefiles_count(files); i++) {
-		const char *name = rocksdb_livefiles_name(files, i); /* "/000012.sst" */
+	for (int i = 0; i < rocks.livefiles_count(files); i++) {
+		const char *name = rocks.livefiles_name(files, i); /* "/000012.sst" */
 		AUTO(freep) char *file = xasprintf("%s%s", path, name);
 
 		if (access(file, F_OK) < 0)
 			bad(ctx, name + 1, "is gone");
 	}
-	rocksdb_livefiles_destroy(files);
+	rocks.livefiles_destroy(files);
 }
 
 /* ---- room ---- */
@@ -510,8 +513,8 @@ uint64_t db_size(struct db *db, const struct buf *prefix)
 	prefix_end(prefix, &end);
 	to = end.data;
 	to_len = end.len;
-	rocksdb_approximate_sizes(db->handle, 1, &from, &from_len, &to, &to_len, &bytes, &text);
-	rocksdb_free(text);
+	rocks.approximate_sizes(db->handle, 1, &from, &from_len, &to, &to_len, &bytes, &text);
+	rocks.free(text);
 	return bytes;
 }
 
@@ -519,7 +522,7 @@ void db_compact(struct db *db, const struct buf *prefix, unsigned part, unsigned
 {
 	AUTO(buf_release) struct buf from = BUF_INIT;
 	AUTO(buf_release) struct buf to = BUF_INIT;
-	rocksdb_compactoptions_t *options = rocksdb_compactoptions_create();
+	rocksdb_compactoptions_t *options = rocks.compactoptions_create();
 
 	buf_addbuf(&from, prefix);
 	if (part > 0)
@@ -531,9 +534,9 @@ void db_compact(struct db *db, const struct buf *prefix, unsigned part, unsigned
 		prefix_end(prefix, &to);
 	}
 	/* Others go on: a writer must not wait for this one. */
-	rocksdb_compactoptions_set_exclusive_manual_compaction(options, 0);
-	rocksdb_compact_range_opt(db->handle, options, from.data, from.len, to.data, to.len);
-	rocksdb_compactoptions_destroy(options);
+	rocks.compactoptions_set_exclusive_manual_compaction(options, 0);
+	rocks.compact_range_opt(db->handle, options, from.data, from.len, to.data, to.len);
+	rocks.compactoptions_destroy(options);
 }
 
 /* ---- checkpoints ---- */
@@ -542,11 +545,11 @@ enum status db_checkpoint(struct db *db, const char *path, struct err *err)
 {
 	AUTO(freep) char *what = xasprintf("cannot copy the lake's metadata to %s", path);
 	char *text = NULL;
-	rocksdb_checkpoint_t *checkpoint = rocksdb_checkpoint_object_create(db->handle, &text);
+	rocksdb_checkpoint_t *checkpoint = rocks.checkpoint_object_create(db->handle, &text);
 
 	if (!text) {
-		rocksdb_checkpoint_create(checkpoint, path, 0, &text);
-		rocksdb_checkpoint_object_destroy(checkpoint);
+		rocks.checkpoint_create(checkpoint, path, 0, &text);
+		rocks.checkpoint_object_destroy(checkpoint);
 	}
 	return text ? db_error(text, what, err) : ST_OK;
 }

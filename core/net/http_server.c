@@ -3,16 +3,57 @@
 #include <assert.h>
 #include <errno.h>
 #include <microhttpd.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "core/base/library.h"
 
 #define MAX_CONNECTIONS 256
 #define MAX_BODY_BYTES ((size_t)64 * 1024 * 1024)
 /* Of one connection's head: several paths of 1 KiB, percent-encoded. */
 #define CONNECTION_BYTES (64 * 1024)
 #define STREAM_BLOCK_BYTES (256 * 1024)
+
+/* clang-format off */
+#define MHD_FUNCTIONS(X) \
+	X(add_response_header) X(create_response_from_buffer) \
+	X(create_response_from_buffer_with_free_callback) X(create_response_from_callback) \
+	X(destroy_response) X(get_connection_info) X(lookup_connection_value) X(queue_response) \
+	X(start_daemon) X(stop_daemon) X(get_version)
+/* clang-format on */
+
+static struct {
+#define X(name) __typeof__(&MHD_##name) name;
+	MHD_FUNCTIONS(X)
+#undef X
+} lib;
+
+static void load_mhd(void)
+{
+	static const char *const names[] = {
+#define X(name) "MHD_" #name,
+		MHD_FUNCTIONS(X)
+#undef X
+	};
+
+	library_load(TIDEMARK_MICROHTTPD, names, (void **)&lib, ARRAY_SIZE(names));
+}
+
+static void need_mhd(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, load_mhd);
+}
+
+const char *http_server_library_version(void)
+{
+	need_mhd();
+	return lib.get_version();
+}
 
 struct http_server {
 	struct MHD_Daemon *daemon;
@@ -55,7 +96,7 @@ static void exchange_free(struct http_exchange *x)
 	}
 	free(x->headers);
 	if (x->response)
-		MHD_destroy_response(x->response);
+		lib.destroy_response(x->response);
 	buf_release(&x->body);
 	free(x->method);
 	free(x->path);
@@ -76,12 +117,12 @@ const char *http_path(const struct http_exchange *x)
 
 const char *http_query(const struct http_exchange *x, const char *name)
 {
-	return MHD_lookup_connection_value(x->connection, MHD_GET_ARGUMENT_KIND, name);
+	return lib.lookup_connection_value(x->connection, MHD_GET_ARGUMENT_KIND, name);
 }
 
 const char *http_header(const struct http_exchange *x, const char *name)
 {
-	return MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, name);
+	return lib.lookup_connection_value(x->connection, MHD_HEADER_KIND, name);
 }
 
 const struct buf *http_body(const struct http_exchange *x)
@@ -109,7 +150,7 @@ void *http_data(const struct http_exchange *x)
 static struct connection *connection_of(const struct http_exchange *x)
 {
 	const union MHD_ConnectionInfo *info =
-		MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+		lib.get_connection_info(x->connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 
 	return info->socket_context;
 }
@@ -143,9 +184,9 @@ static void reply_with(struct http_exchange *x, unsigned code, const char *conte
 	x->code = code;
 	x->response = response;
 	if (content_type)
-		MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
+		lib.add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
 	for (size_t i = 0; i < x->n_headers; i++)
-		MHD_add_response_header(response, x->headers[i].name, x->headers[i].value);
+		lib.add_response_header(response, x->headers[i].name, x->headers[i].value);
 }
 
 void http_reply(struct http_exchange *x, unsigned code, const char *content_type, const void *data,
@@ -153,7 +194,7 @@ void http_reply(struct http_exchange *x, unsigned code, const char *content_type
 {
 	/* The library copies in this mode, whatever its prototype says. */
 	reply_with(x, code, content_type,
-		   MHD_create_response_from_buffer(len, (void *)data, MHD_RESPMEM_MUST_COPY));
+		   lib.create_response_from_buffer(len, (void *)data, MHD_RESPMEM_MUST_COPY));
 }
 
 void http_reply_buf(struct http_exchange *x, unsigned code, const char *content_type,
@@ -162,7 +203,7 @@ void http_reply_buf(struct http_exchange *x, unsigned code, const char *content_
 	size_t len = body->len;
 
 	reply_with(x, code, content_type,
-		   MHD_create_response_from_buffer_with_free_callback(len, buf_detach(body), free));
+		   lib.create_response_from_buffer_with_free_callback(len, buf_detach(body), free));
 }
 
 struct stream {
@@ -199,7 +240,7 @@ void http_reply_stream(struct http_exchange *x, unsigned code, const char *conte
 
 	*s = (struct stream){.produce = produce, .done = done, .ctx = ctx};
 	reply_with(x, code, content_type,
-		   MHD_create_response_from_callback(size < 0 ? MHD_SIZE_UNKNOWN : (uint64_t)size,
+		   lib.create_response_from_callback(size < 0 ? MHD_SIZE_UNKNOWN : (uint64_t)size,
 						     STREAM_BLOCK_BYTES, stream_read, s,
 						     stream_free));
 }
@@ -210,8 +251,8 @@ static enum MHD_Result send_reply(struct http_exchange *x)
 
 	if (!x->response)
 		http_reply(x, 500, "text/plain", "no answer\n", 10);
-	ok = MHD_queue_response(x->connection, x->code, x->response);
-	MHD_destroy_response(x->response);
+	ok = lib.queue_response(x->connection, x->code, x->response);
+	lib.destroy_response(x->response);
 	x->response = NULL;
 	return ok;
 }
@@ -231,7 +272,7 @@ static enum MHD_Result on_head(struct http_exchange *x)
 	const struct http_server_options *o = &x->server->options;
 	const char *length = http_header(x, MHD_HTTP_HEADER_CONTENT_LENGTH);
 	const union MHD_ConnectionInfo *info =
-		MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+		lib.get_connection_info(x->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
 
 	if (o->admit && !o->admit(o->ctx, info->connect_fd))
 		return refuse(x, 403, "not admitted\n");
@@ -339,8 +380,9 @@ enum status http_server_start(const struct http_server_options *options, struct 
 		server->options.max_connections = MAX_CONNECTIONS;
 	if (!server->options.max_body_bytes)
 		server->options.max_body_bytes = MAX_BODY_BYTES;
+	need_mhd();
 	errno = 0;
-	server->daemon = MHD_start_daemon(
+	server->daemon = lib.start_daemon(
 		flags, 0, NULL, NULL, on_request, server, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
 		MHD_OPTION_LISTEN_SOCKET, options->listen_fd, MHD_OPTION_CONNECTION_LIMIT,
 		server->options.max_connections, MHD_OPTION_CONNECTION_TIMEOUT,
@@ -359,6 +401,6 @@ void http_server_stop(struct http_server *server)
 {
 	if (!server)
 		return;
-	MHD_stop_daemon(server->daemon);
+	lib.stop_daemon(server->daemon);
 	free(server);
 }

@@ -15,6 +15,8 @@
 #include "core/base/buf.h"
 #include "core/base/err.h"
 
+const char *http_server_library_version(void); /* libmicrohttpd's */
+
 struct http_server;
 struct http_exchange;
 
