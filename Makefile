@@ -121,6 +121,9 @@ $(B)/tests/%: $(B)/tests/%.o $(B)/libtests.a $(B)/libtidemark.a
 # The bare consumer of the benchmarks is linked as anybody would link it.
 $(B)/tests/bench/bare: LIBS := $(filter-out -ljemalloc,$(LIBS))
 
+# These take the place of the C library's functions that change files.
+$(B)/tests/crash/test_power_loss $(B)/tests/crash/test_export_loss: $(B)/tests/crash/disk_recorder.o
+
 # What the store is measured beside.
 $(B)/tests/bench/bench_tree $(B)/tests/bench/bench_depth $(B)/tests/bench/bench_objects: LIBS += -lsqlite3
 

@@ -251,6 +251,20 @@ static enum status put_all(struct export_folder *f, struct err *err)
 	return st == ST_END ? ST_OK : st;
 }
 
+/* Takes a folder's name from it for good before anything in it changes: else a power loss
+ * may bring back a name that says which commit's files are in it, beside files of another. */
+static enum status make_next_of(struct export_folder *f, const char *name, struct err *err)
+{
+	enum status st;
+
+	if (renameat(f->dir_fd, name, f->dir_fd, NEXT) < 0)
+		return err_errno(err, errno, "cannot rename %s/%s", f->dir, name);
+	st = fd_sync(f->dir_fd, false, f->dir, err);
+	if (st != ST_OK)
+		(void)!renameat(f->dir_fd, NEXT, f->dir_fd, name);
+	return st;
+}
+
 /* Makes the next folder out of a spare one. ST_NOT_FOUND: there is none, or the
  * lake does not know its commit any more. */
 static enum status use_spare(struct export_folder *f, struct err *err)
@@ -263,9 +277,8 @@ static enum status use_spare(struct export_folder *f, struct err *err)
 		return st;
 	if (spares.n == 0 || !lake_id_parse(spares.items[0] + strlen(SPARE), &id))
 		return err_set(err, ST_NOT_FOUND, "%s has no spare folder", f->dir);
-	if (renameat(f->dir_fd, spares.items[0], f->dir_fd, NEXT) < 0)
-		return err_errno(err, errno, "cannot rename %s/%s", f->dir, spares.items[0]);
-	return apply_diff(f, &id, err);
+	st = make_next_of(f, spares.items[0], err);
+	return st == ST_OK ? apply_diff(f, &id, err) : st;
 }
 
 static enum status clear_next(struct export_folder *f, struct err *err)
@@ -313,6 +326,15 @@ static enum status switch_to(struct export_folder *f, const char *name, struct e
 	return fd_sync(f->dir_fd, false, f->dir, err);
 }
 
+static enum status discard(struct export_folder *f, const char *name, struct err *err)
+{
+	enum status st = clear_next(f, err);
+
+	if (st == ST_OK)
+		st = make_next_of(f, name, err);
+	return st == ST_OK ? clear_next(f, err) : st;
+}
+
 /* Of the folders that are neither shown nor were shown before, one becomes the
  * spare one. */
 static enum status tidy(struct export_folder *f, struct err *err)
@@ -335,7 +357,7 @@ static enum status tidy(struct export_folder *f, struct err *err)
 		if (!has_spare && rename(path, spare) == 0)
 			has_spare = true;
 		else
-			st = dir_remove_all(path, err);
+			st = discard(f, folders.items[i], err);
 	}
 	return st;
 }

@@ -8,8 +8,10 @@
  *   DIR/.tidemark-export   says that the folder is ours; locked while in use
  *
  * `current` moves by a rename, and only to a folder that is complete and synced;
- * so it is valid after a crash at any moment. What it showed before stays until
- * it has moved once more: a reader that resolved it has that long.
+ * so it is valid after a crash or a power loss at any moment. A folder that is called
+ * after a commit has its files: before any of them goes, the name is gone, and synced.
+ * What `current` showed before stays until it has moved once more: a reader that
+ * resolved it has that long.
  *
  * Files are reflinks or copies of the lake's objects, never hard links: nothing
  * that is done to them can reach a commit. Equal files of these folders are hard

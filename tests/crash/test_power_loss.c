@@ -14,21 +14,17 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/base/file.h"
 #include "core/base/log.h"
 #include "core/lake.h"
-#include "tests/lib/disk_model.h"
+#include "tests/crash/disk_recorder.h"
 #include "tests/lib/lake_state.h"
 #include "tests/lib/tempdir.h"
 #include "tests/lib/virtual_clock.h"
@@ -39,227 +35,6 @@
 static unsigned long runs = 300;
 static uint64_t first_seed = 1;
 
-/* ---- the shim ---- */
-
-/* Nobody records but the child that works. */
-static struct {
-	struct disk_journal *journal;
-	const char *root;
-	size_t root_len;
-	pthread_mutex_t lock; /* an operation and its entry are one */
-} rec = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-/* Relative to the lake's folder; NULL where it is not below. */
-static const char *below(const char *path)
-{
-	if (!rec.journal || strncmp(path, rec.root, rec.root_len) != 0)
-		return NULL;
-	if (path[rec.root_len] == '\0')
-		return "";
-	return path[rec.root_len] == '/' ? path + rec.root_len + 1 : NULL;
-}
-
-static const char *below_fd(int fd, char buffer[static 4096])
-{
-	char link[64];
-	ssize_t n;
-
-	if (!rec.journal)
-		return NULL;
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	n = readlink(link, buffer, 4095);
-	if (n < 0)
-		return NULL;
-	buffer[n] = '\0';
-	return below(buffer);
-}
-
-static void record_path(enum disk_op_kind kind, const char *path, uint64_t inode)
-{
-	struct disk_op op = {.kind = kind, .len = (uint32_t)strlen(path) + 1, .inode = inode};
-
-	disk_journal_add(rec.journal, &op, path);
-}
-
-static uint64_t inode_of(int fd)
-{
-	struct stat st;
-
-	return fstat(fd, &st) == 0 ? st.st_ino : 0;
-}
-
-static int open_recorded(const char *path, int flags, mode_t mode)
-{
-	const char *name = flags & O_CREAT ? below(path) : NULL;
-	bool is_new;
-	int fd;
-
-	if (!name && !(flags & O_TRUNC))
-		return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
-	pthread_mutex_lock(&rec.lock);
-	is_new = syscall(SYS_faccessat, AT_FDCWD, path, F_OK) != 0;
-	fd = (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
-	if (fd >= 0 && name && is_new) {
-		record_path(DISK_CREATE, name, inode_of(fd));
-	} else if (fd >= 0 && below(path) && flags & O_TRUNC) {
-		struct disk_op op = {.kind = DISK_TRUNCATE, .inode = inode_of(fd)};
-
-		disk_journal_add(rec.journal, &op, NULL);
-	}
-	pthread_mutex_unlock(&rec.lock);
-	return fd;
-}
-
-int open(const char *path, int flags, ...)
-{
-	mode_t mode;
-	va_list args;
-
-	va_start(args, flags);
-	mode = flags & O_CREAT ? va_arg(args, mode_t) : 0;
-	va_end(args);
-	return open_recorded(path, flags, mode);
-}
-
-static void record_write(int fd, const void *data, size_t len, uint64_t offset)
-{
-	struct disk_op op = {
-		.kind = DISK_WRITE, .len = (uint32_t)len, .inode = inode_of(fd), .offset = offset};
-
-	disk_journal_add(rec.journal, &op, data);
-}
-
-ssize_t write(int fd, const void *data, size_t len)
-{
-	char path[4096];
-	off_t offset;
-	ssize_t n;
-
-	if (!below_fd(fd, path))
-		return syscall(SYS_write, fd, data, len);
-	pthread_mutex_lock(&rec.lock);
-	n = syscall(SYS_write, fd, data, len);
-	offset = lseek(fd, 0, SEEK_CUR);
-	if (n > 0)
-		record_write(fd, data, (size_t)n, (uint64_t)(offset - n));
-	pthread_mutex_unlock(&rec.lock);
-	return n;
-}
-
-ssize_t pwrite(int fd, const void *data, size_t len, off_t offset)
-{
-	char path[4096];
-	ssize_t n;
-
-	if (!below_fd(fd, path))
-		return syscall(SYS_pwrite64, fd, data, len, offset);
-	pthread_mutex_lock(&rec.lock);
-	n = syscall(SYS_pwrite64, fd, data, len, offset);
-	if (n > 0)
-		record_write(fd, data, (size_t)n, (uint64_t)offset);
-	pthread_mutex_unlock(&rec.lock);
-	return n;
-}
-
-int ftruncate(int fd, off_t size)
-{
-	char path[4096];
-	int rc;
-
-	if (!below_fd(fd, path))
-		return (int)syscall(SYS_ftruncate, fd, size);
-	pthread_mutex_lock(&rec.lock);
-	rc = (int)syscall(SYS_ftruncate, fd, size);
-	if (rc == 0) {
-		struct disk_op op = {
-			.kind = DISK_TRUNCATE, .inode = inode_of(fd), .offset = (uint64_t)size};
-
-		disk_journal_add(rec.journal, &op, NULL);
-	}
-	pthread_mutex_unlock(&rec.lock);
-	return rc;
-}
-
-/* Nothing is really synced: that is of no use in a folder that is thrown away. */
-static int synced(int fd)
-{
-	char buffer[4096];
-	const char *path = below_fd(fd, buffer);
-	struct stat st;
-
-	if (!path || fstat(fd, &st) < 0)
-		return 0;
-	pthread_mutex_lock(&rec.lock);
-	if (S_ISDIR(st.st_mode)) {
-		record_path(DISK_SYNC_FOLDER, path, 0);
-	} else {
-		struct disk_op op = {.kind = DISK_SYNC, .inode = st.st_ino};
-
-		disk_journal_add(rec.journal, &op, NULL);
-	}
-	pthread_mutex_unlock(&rec.lock);
-	return 0;
-}
-
-int fsync(int fd)
-{
-	return synced(fd);
-}
-
-int fdatasync(int fd)
-{
-	return synced(fd);
-}
-
-int rename(const char *from, const char *to)
-{
-	const char *a = below(from), *b = below(to);
-	AUTO(freep) char *both = NULL;
-	struct disk_op op = {.kind = DISK_RENAME};
-	int rc;
-
-	if (!a || !b)
-		return (int)syscall(SYS_rename, from, to);
-	both = xasprintf("%s%c%s", a, '\0', b);
-	op.len = (uint32_t)(strlen(a) + strlen(b) + 2);
-	pthread_mutex_lock(&rec.lock);
-	rc = (int)syscall(SYS_rename, from, to);
-	if (rc == 0)
-		disk_journal_add(rec.journal, &op, both);
-	pthread_mutex_unlock(&rec.lock);
-	return rc;
-}
-
-static int change_name(long call, const char *path, mode_t mode, enum disk_op_kind kind)
-{
-	const char *name = below(path);
-	int rc;
-
-	if (!name)
-		return (int)syscall(call, path, mode);
-	pthread_mutex_lock(&rec.lock);
-	rc = (int)syscall(call, path, mode);
-	if (rc == 0)
-		record_path(kind, name, 0);
-	pthread_mutex_unlock(&rec.lock);
-	return rc;
-}
-
-int mkdir(const char *path, mode_t mode)
-{
-	return change_name(SYS_mkdir, path, mode, DISK_MKDIR);
-}
-
-int unlink(const char *path)
-{
-	return change_name(SYS_unlink, path, 0, DISK_UNLINK);
-}
-
-int rmdir(const char *path)
-{
-	return change_name(SYS_rmdir, path, 0, DISK_UNLINK);
-}
-
 /* ---- the work ---- */
 
 static const struct lake_options options = {
@@ -268,6 +43,7 @@ static const struct lake_options options = {
 struct work {
 	const char *dir;
 	struct lake *lake;
+	struct disk_journal *journal;
 	struct rng rng;
 	int step;
 	struct err err;
@@ -408,19 +184,17 @@ static enum status note_state(struct work *w)
 	if (st != ST_OK)
 		return st;
 	lake_digest(buf_str(&text), text.len, digest);
-	disk_journal_add(rec.journal, &op, digest);
+	disk_journal_add(w->journal, &op, digest);
 	return ST_OK;
 }
 
 /* In the child; the exit code. */
 static int work(const char *dir, uint64_t seed, struct disk_journal *journal)
 {
-	struct work w = {.dir = dir, .rng = rng_seeded(seed), .err = ERR_INIT};
+	struct work w = {.dir = dir, .journal = journal, .rng = rng_seeded(seed), .err = ERR_INIT};
 	enum status st = ST_OK;
 
-	rec.root = dir;
-	rec.root_len = strlen(dir);
-	rec.journal = journal;
+	disk_record(dir, journal);
 	for (w.step = 0; st == ST_OK && w.step < STEPS; w.step++) {
 		st = step(&w);
 		if (st == ST_OK)

@@ -1,5 +1,6 @@
 #include "tests/lib/disk_model.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -63,18 +64,26 @@ const struct disk_op *disk_journal_next(const struct disk_journal *j, size_t *at
 
 /* ---- the disk ---- */
 
+enum inode_kind { INODE_FILE, INODE_FOLDER, INODE_SYMLINK };
+
 struct inode {
-	bool folder;
+	enum inode_kind kind;
+	uint64_t number; /* the recorder's */
+	const char *target; /* of a symbolic link: it comes and goes with its name */
 	struct buf durable;
 	const struct disk_op **pending; /* writes and truncations */
 	size_t n;
 	size_t cap;
 };
 
-/* A name that was given to an inode, or taken from it (NO_INODE). */
+#define ROOT 0 /* the folder's own inode */
+
+/* A name in a folder that was given to an inode, or taken from it (NO_INODE). */
 struct link {
-	const char *path;
+	size_t folder;
+	const char *name;
 	size_t inode;
+	bool tied; /* pending: happens with the one before it, or not at all */
 };
 
 struct links {
@@ -90,11 +99,6 @@ struct disk {
 	struct links live; /* what the process sees */
 	struct links durable;
 	struct links pending; /* in order */
-	struct numbers { /* the recorder's inode numbers, newest last */
-		uint64_t *items;
-		size_t n;
-		size_t cap;
-	} numbers;
 	struct rng rng;
 };
 
@@ -108,26 +112,26 @@ static void disk_release(struct disk *d)
 	free(d->live.items);
 	free(d->durable.items);
 	free(d->pending.items);
-	free(d->numbers.items);
 }
 
-static struct link *links_find(const struct links *l, const char *path)
+static struct link *links_find(const struct links *l, size_t folder, const char *name, size_t len)
 {
 	for (size_t i = 0; i < l->n; i++)
-		if (strcmp(l->items[i].path, path) == 0)
+		if (l->items[i].folder == folder && strncmp(l->items[i].name, name, len) == 0 &&
+		    l->items[i].name[len] == '\0')
 			return &l->items[i];
 	return NULL;
 }
 
-static void links_add(struct links *l, const char *path, size_t inode)
+static void links_add(struct links *l, const struct link *link)
 {
 	GROW(l->items, l->n, l->cap);
-	l->items[l->n++] = (struct link){path, inode};
+	l->items[l->n++] = *link;
 }
 
 static void links_set(struct links *l, const struct link *to)
 {
-	struct link *there = links_find(l, to->path);
+	struct link *there = links_find(l, to->folder, to->name, strlen(to->name));
 
 	if (to->inode == NO_INODE) {
 		if (there)
@@ -135,31 +139,62 @@ static void links_set(struct links *l, const struct link *to)
 	} else if (there) {
 		there->inode = to->inode;
 	} else {
-		links_add(l, to->path, to->inode);
+		links_add(l, to);
 	}
 }
 
-static void set_name(struct disk *d, const char *path, size_t inode)
+/* The folder of the path and its name there; false: nothing is known of the folder. */
+static bool find_place(const struct disk *d, const char *path, size_t *folder, const char **name)
 {
-	const struct link link = {path, inode};
+	const char *slash;
 
-	links_set(&d->live, &link);
-	links_add(&d->pending, path, inode);
+	for (*folder = ROOT; (slash = strchr(path, '/')); path = slash + 1) {
+		const struct link *l = links_find(&d->live, *folder, path, (size_t)(slash - path));
+
+		if (!l)
+			return false;
+		*folder = l->inode;
+	}
+	*name = path;
+	return true;
 }
 
-static size_t inode_new(struct disk *d, uint64_t number, bool folder)
+/* The path's inode, or NO_INODE. */
+static size_t inode_at(const struct disk *d, const char *path)
+{
+	const struct link *l;
+	const char *name;
+	size_t folder;
+
+	if (!*path)
+		return ROOT;
+	if (!find_place(d, path, &folder, &name))
+		return NO_INODE;
+	l = links_find(&d->live, folder, name, strlen(name));
+	return l ? l->inode : NO_INODE;
+}
+
+static void set_name(struct disk *d, const char *path, size_t inode, bool tied)
+{
+	struct link link = {.inode = inode, .tied = tied};
+
+	if (!find_place(d, path, &link.folder, &link.name))
+		return;
+	links_set(&d->live, &link);
+	links_add(&d->pending, &link);
+}
+
+static size_t inode_new(struct disk *d, enum inode_kind kind, uint64_t number)
 {
 	GROW(d->inodes, d->n, d->cap);
-	d->inodes[d->n] = (struct inode){.folder = folder};
-	GROW(d->numbers.items, d->numbers.n, d->numbers.cap);
-	d->numbers.items[d->numbers.n++] = number;
+	d->inodes[d->n] = (struct inode){.kind = kind, .number = number};
 	return d->n++;
 }
 
 static struct inode *inode_find(struct disk *d, uint64_t number)
 {
 	for (size_t i = d->n; i-- > 0;)
-		if (!d->inodes[i].folder && d->numbers.items[i] == number)
+		if (d->inodes[i].kind == INODE_FILE && d->inodes[i].number == number)
 			return &d->inodes[i];
 	return NULL; /* a file that was not made by open(): RocksDB's LOG */
 }
@@ -200,21 +235,12 @@ static void sync_file(struct inode *inode)
 	inode->n = 0;
 }
 
-static bool is_in(const char *path, const char *folder)
-{
-	size_t len = strlen(folder);
-
-	if (len && (strncmp(path, folder, len) != 0 || path[len] != '/'))
-		return false;
-	return !strchr(path + len + (len > 0), '/');
-}
-
-static void sync_folder(struct disk *d, const char *folder)
+static void sync_folder(struct disk *d, size_t folder)
 {
 	size_t kept = 0;
 
 	for (size_t i = 0; i < d->pending.n; i++) {
-		if (is_in(d->pending.items[i].path, folder))
+		if (d->pending.items[i].folder == folder)
 			links_set(&d->durable, &d->pending.items[i]);
 		else
 			d->pending.items[kept++] = d->pending.items[i];
@@ -222,28 +248,66 @@ static void sync_folder(struct disk *d, const char *folder)
 	d->pending.n = kept;
 }
 
-static void play(struct disk *d, const struct disk_op *op, bool lies)
+static void sync_all(struct disk *d)
 {
-	struct inode *inode;
-	struct link *link;
+	for (size_t i = 0; i < d->n; i++)
+		sync_file(&d->inodes[i]);
+	for (size_t i = 0; i < d->pending.n; i++)
+		links_set(&d->durable, &d->pending.items[i]);
+	d->pending.n = 0;
+}
+
+static const char *second_path(const struct disk_op *op)
+{
+	return op->data + strlen(op->data) + 1;
+}
+
+static void rename_it(struct disk *d, const struct disk_op *op)
+{
+	size_t inode = inode_at(d, op->data);
+
+	if (inode == NO_INODE)
+		return;
+	set_name(d, second_path(op), inode, false);
+	set_name(d, op->data, NO_INODE, d->inodes[inode].kind == INODE_FOLDER);
+}
+
+static void play_name(struct disk *d, const struct disk_op *op)
+{
+	size_t inode;
 
 	switch ((enum disk_op_kind)op->kind) {
 	case DISK_CREATE:
-		set_name(d, op->data, inode_new(d, op->inode, false));
+		set_name(d, op->data, inode_new(d, INODE_FILE, op->inode), false);
 		break;
 	case DISK_MKDIR:
-		set_name(d, op->data, inode_new(d, 0, true));
+		set_name(d, op->data, inode_new(d, INODE_FOLDER, 0), false);
+		break;
+	case DISK_SYMLINK:
+		inode = inode_new(d, INODE_SYMLINK, 0);
+		d->inodes[inode].target = second_path(op);
+		set_name(d, op->data, inode, false);
+		break;
+	case DISK_LINK:
+		inode = inode_at(d, op->data);
+		if (inode != NO_INODE)
+			set_name(d, second_path(op), inode, false);
 		break;
 	case DISK_UNLINK:
-		set_name(d, op->data, NO_INODE);
+		set_name(d, op->data, NO_INODE, false);
 		break;
-	case DISK_RENAME:
-		link = links_find(&d->live, op->data);
-		if (link) {
-			set_name(d, op->data + strlen(op->data) + 1, link->inode);
-			set_name(d, op->data, NO_INODE);
-		}
+	default:
+		rename_it(d, op);
 		break;
+	}
+}
+
+static void play(struct disk *d, const struct disk_op *op, bool lies)
+{
+	struct inode *inode;
+	size_t folder;
+
+	switch ((enum disk_op_kind)op->kind) {
 	case DISK_WRITE:
 	case DISK_TRUNCATE:
 		inode = inode_find(d, op->inode);
@@ -258,23 +322,23 @@ static void play(struct disk *d, const struct disk_op *op, bool lies)
 			sync_file(inode);
 		break;
 	case DISK_SYNC_FOLDER:
+		folder = inode_at(d, op->data);
+		if (folder != NO_INODE && !lies)
+			sync_folder(d, folder);
+		break;
+	case DISK_SYNC_ALL:
 		if (!lies)
-			sync_folder(d, op->data);
+			sync_all(d);
 		break;
 	case DISK_MARK:
+		break;
+	default:
+		play_name(d, op);
 		break;
 	}
 }
 
 /* ---- what is left ---- */
-
-static bool same_folder(const char *a, const char *b)
-{
-	const char *end_a = strrchr(a, '/'), *end_b = strrchr(b, '/');
-	size_t len = end_a ? (size_t)(end_a - a) : 0;
-
-	return len == (end_b ? (size_t)(end_b - b) : 0) && strncmp(a, b, len) == 0;
-}
 
 /* Some runs lose all, some nothing, most a part. */
 static bool survives(struct rng *rng, unsigned of_four)
@@ -305,21 +369,17 @@ static void apply_torn(struct disk *d, struct buf *to, const struct disk_op *op)
 static void lose_names(struct disk *d)
 {
 	unsigned of_four = (unsigned)rng_below(&d->rng, 5);
-	const char **closed = xcalloc(d->pending.n, sizeof(*closed));
-	size_t n = 0;
+	bool *closed = xcalloc(d->n, sizeof(*closed)), kept = false;
 
 	for (size_t i = 0; i < d->pending.n; i++) {
 		const struct link *change = &d->pending.items[i];
-		bool is_closed = false;
 
-		for (size_t c = 0; c < n && !is_closed; c++)
-			is_closed = same_folder(closed[c], change->path);
-		if (is_closed)
-			continue;
-		if (survives(&d->rng, of_four))
+		if (!change->tied)
+			kept = !closed[change->folder] && survives(&d->rng, of_four);
+		if (kept)
 			links_set(&d->durable, change);
 		else
-			closed[n++] = change->path;
+			closed[change->folder] = true;
 	}
 	free(closed);
 }
@@ -334,36 +394,38 @@ static void lose_data(struct disk *d)
 				apply_torn(d, &d->inodes[i].durable, d->inodes[i].pending[p]);
 }
 
-static int by_path(const void *a, const void *b)
+static enum status lay_out_file(const struct inode *inode, const char *path, struct err *err)
 {
-	return strcmp(((const struct link *)a)->path, ((const struct link *)b)->path);
+	AUTO(closep) int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+
+	if (fd < 0)
+		return err_errno(err, errno, "%s", path);
+	return fd_write_all(fd, inode->durable.data, inode->durable.len, path, err);
 }
 
-/* Parents come before what is in them; what has lost its parent is lost. */
-static enum status lay_out(const struct disk *d, const char *folder, struct err *err)
+/* What has lost its folder is lost. */
+static enum status lay_out(const struct disk *d, size_t folder, const char *to, struct err *err)
 {
-	if (d->durable.n)
-		qsort(d->durable.items, d->durable.n, sizeof(*d->durable.items), by_path);
-	for (size_t i = 0; i < d->durable.n; i++) {
+	enum status st = ST_OK;
+
+	for (size_t i = 0; st == ST_OK && i < d->durable.n; i++) {
 		const struct link *link = &d->durable.items[i];
 		const struct inode *inode = &d->inodes[link->inode];
-		AUTO(freep) char *path = xasprintf("%s/%s", folder, link->path);
-		int fd;
+		AUTO(freep) char *path = xasprintf("%s/%s", to, link->name);
 
-		if (inode->folder) {
-			(void)!mkdir(path, 0777);
+		if (link->folder != folder)
 			continue;
+		if (inode->kind == INODE_FILE) {
+			st = lay_out_file(inode, path, err);
+		} else if (inode->kind == INODE_SYMLINK) {
+			if (symlink(inode->target, path) < 0)
+				st = err_errno(err, errno, "%s", path);
+		} else {
+			st = mkdir(path, 0777) < 0 ? err_errno(err, errno, "%s", path)
+						   : lay_out(d, link->inode, path, err);
 		}
-		fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-		if (fd < 0)
-			continue;
-		if (fd_write_all(fd, inode->durable.data, inode->durable.len, path, err) != ST_OK) {
-			close(fd);
-			return err->code;
-		}
-		close(fd);
 	}
-	return ST_OK;
+	return st;
 }
 
 enum status disk_after_loss(const struct disk_journal *j, const struct disk_loss *loss,
@@ -373,9 +435,10 @@ enum status disk_after_loss(const struct disk_journal *j, const struct disk_loss
 	const struct disk_op *op;
 	size_t at = 0;
 
+	(void)inode_new(&d, INODE_FOLDER, 0);
 	for (size_t n = 0; n < loss->cut && (op = disk_journal_next(j, &at)); n++)
 		play(&d, op, loss->lies);
 	lose_names(&d);
 	lose_data(&d);
-	return lay_out(&d, folder, err);
+	return lay_out(&d, ROOT, folder, err);
 }

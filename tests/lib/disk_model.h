@@ -13,7 +13,8 @@
  *   the first so many are (their journals keep an order, and RocksDB leans on it:
  *   it does not sync the folder between its manifest and CURRENT); folders know
  *   nothing of each other
- * - what rename replaces is replaced at once; the old name may stay beside it */
+ * - what rename replaces is replaced at once; a file's old name may stay beside it
+ * - a folder is renamed as a whole or not at all, wherever its content stands */
 #ifndef TIDEMARK_TESTS_DISK_MODEL_H
 #define TIDEMARK_TESTS_DISK_MODEL_H
 
@@ -25,10 +26,13 @@ enum disk_op_kind {
 	DISK_MKDIR, /* path */
 	DISK_UNLINK, /* path; of a folder too */
 	DISK_RENAME, /* path, NUL, the new path */
+	DISK_LINK, /* path, NUL, another name for it */
+	DISK_SYMLINK, /* path, NUL, its target */
 	DISK_WRITE, /* inode, offset, data */
 	DISK_TRUNCATE, /* inode, offset: the new size */
 	DISK_SYNC, /* inode */
 	DISK_SYNC_FOLDER, /* path */
+	DISK_SYNC_ALL, /* as by syncfs() */
 	DISK_MARK, /* data: whatever the recorder wants to find again */
 };
 
