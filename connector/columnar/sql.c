@@ -210,13 +210,17 @@ static enum status crashed(struct child *c, struct err *err)
 		       WEXITSTATUS(status), buf_str(&words));
 }
 
+/* Its end takes a millisecond or two, in which this process may do something else. */
+static void begin_end(const struct child *c)
+{
+	if (c->pid > 0)
+		kill(c->pid, SIGKILL);
+}
+
 static void end(struct child *c)
 {
-	if (c->pid > 0) {
-		kill(c->pid, SIGKILL);
-		while (waitpid(c->pid, NULL, 0) < 0 && errno == EINTR)
-			;
-	}
+	while (c->pid > 0 && waitpid(c->pid, NULL, 0) < 0 && errno == EINTR)
+		;
 	closep(&c->control);
 	closep(&c->data);
 	closep(&c->errors);
@@ -354,7 +358,7 @@ static enum status talk(struct child *c, const struct sql_catalog *catalog,
 enum status sql_ask(const struct sql_query *query, const struct sql_catalog *catalog,
 		    const struct sql_sink *sink, struct sql_answer *out, struct err *err)
 {
-	AUTO(sql_workspace_closep) struct sql_workspace *w = NULL;
+	struct sql_workspace *w = NULL;
 	struct clock *clock = clock_system();
 	struct err why = ERR_INIT;
 	struct child c = {.query = query, .pid = -1, .control = -1, .data = -1, .errors = -1};
@@ -366,9 +370,13 @@ enum status sql_ask(const struct sql_query *query, const struct sql_catalog *cat
 		st = start(&c, &why);
 	if (st == ST_OK)
 		st = talk(&c, catalog, sink, w, out, &why);
-	end(&c);
+	begin_end(&c);
 	if (st != ST_OK && w)
 		sql_workspace_translate(w, &why);
+	sql_workspace_close(w);
+	if (catalog->close)
+		catalog->close(catalog->ctx);
+	end(&c);
 	if (st != ST_OK && err)
 		*err = why;
 	return st;

@@ -77,7 +77,8 @@ static void add_select(const struct sql_session *s, enum sql_format format, stru
 		else
 			add_text_form(sql, i, type);
 	}
-	buf_adds(sql, " FROM " SQL_RESULT);
+	buf_adds(sql, " FROM ");
+	buf_addbuf(sql, &s->result);
 }
 
 /* ---- forms ---- */
@@ -339,7 +340,9 @@ static enum status write_parquet(struct sql_session *s, uint64_t *rows_out, stru
 		sql_add_identifier(&sql, name);
 		s->duck->free((void *)(uintptr_t)name);
 	}
-	buf_adds(&sql, " FROM " SQL_RESULT ") TO '" SQL_DATA_PATH "' (FORMAT parquet)");
+	buf_adds(&sql, " FROM ");
+	buf_addbuf(&sql, &s->result);
+	buf_adds(&sql, ") TO '" SQL_DATA_PATH "' (FORMAT parquet)");
 	if (s->duck->query(s->con, buf_str(&sql), &result) != DuckDBSuccess)
 		st = run_error(s->duck, &result, err);
 	else

@@ -9,7 +9,7 @@
 /* The path by which DuckDB opens SQL_DATA_FD, for Parquet. */
 #define SQL_DATA_PATH "/proc/self/fd/4"
 
-/* Runs SQL_RESULT, which has been prepared. ST_END: nobody reads any more. */
+/* Runs the query, which has been prepared. ST_END: nobody reads any more. */
 MUST_CHECK enum status sql_output_write(struct sql_session *s, enum sql_format format, int fd,
 					uint64_t *rows_out, struct err *err);
 

@@ -44,6 +44,7 @@ static enum status configure(const struct duckdb_api *duck, duckdb_config config
 		{"allow_community_extensions", "false"},
 		{"allow_persistent_secrets", "false"},
 		{"threads", "1"},
+		{"temp_directory", ""},
 	};
 
 	snprintf(memory, sizeof(memory), "%" PRIu64 "B", memory_bytes);
@@ -83,8 +84,6 @@ enum status sql_session_open(struct sql_session *s, uint64_t memory_bytes, struc
 	if (st == ST_OK && s->duck->connect(s->db, &s->con) != DuckDBSuccess)
 		st = err_set(err, ST_FAILED, "DuckDB gives no connection");
 	if (st == ST_OK)
-		st = sql_session_run(s, "SET temp_directory=''", err);
-	if (st == ST_OK)
 		st = sql_session_run(s, "SET parquet_metadata_cache=true", err);
 	if (st == ST_OK)
 		st = sql_avro_register(s->con, err);
@@ -115,6 +114,7 @@ void sql_session_close(struct sql_session *s)
 	if (s->db)
 		s->duck->close(&s->db);
 	sql_names_release(&s->names);
+	buf_release(&s->result);
 }
 
 /* ---- the query ---- */
@@ -272,11 +272,10 @@ enum status sql_session_lock(struct sql_session *s, const json_t *tables, const 
 			     struct err *err)
 {
 	AUTO(buf_release) struct buf sql = BUF_INIT;
-	enum status st = sql_session_run(s, "CREATE SCHEMA \"" SQL_SCHEMA "\"", err);
+	enum status st;
 
 	add_allowed(&sql, tables, also);
-	if (st == ST_OK)
-		st = sql_session_run(s, buf_str(&sql), err);
+	st = sql_session_run(s, buf_str(&sql), err);
 	if (st == ST_OK)
 		st = sql_session_run(s, "SET enable_external_access=false", err);
 	if (st == ST_OK)
@@ -286,24 +285,53 @@ enum status sql_session_lock(struct sql_session *s, const json_t *tables, const 
 
 /* ---- the result ---- */
 
-/* DESCRIBE and SUMMARIZE are no bodies of views; in parentheses they are tables. */
-static void add_body(const struct sql_session *s, struct buf *sql)
+/* The query as a table: in parentheses, where DESCRIBE and SUMMARIZE may stand too. */
+static void add_query(const struct sql_session *s, size_t len, struct buf *out)
 {
-	size_t len = strlen(s->query);
+	buf_addf(out, "(%.*s\n)", (int)len, s->query);
+}
 
-	if (!s->describes) {
-		buf_adds(sql, s->query);
-		return;
-	}
+/* result(c0,c1,..) */
+static void add_names(const struct sql_session *s, struct buf *out)
+{
+	buf_adds(out, "result(");
+	for (size_t i = 0; i < s->n_columns; i++)
+		buf_addf(out, "%sc%zu", i ? "," : "", i);
+	buf_addc(out, ')');
+}
+
+/* A semicolon that is left may have a comment behind it, or be a part of a text: then
+ * the query stands at the end of a statement, where it means what it means alone. */
+static enum status make_result(struct sql_session *s, struct err *err)
+{
+	AUTO(buf_release) struct buf sql = BUF_INIT;
+	size_t len = strlen(s->query);
+	enum status st;
+
 	while (len && strchr(" \t\r\n;", s->query[len - 1]))
 		len--;
-	buf_addf(sql, "FROM (%.*s\n)", (int)len, s->query);
+	if (!memchr(s->query, ';', len)) {
+		add_query(s, len, &s->result);
+		buf_adds(&s->result, " AS ");
+		add_names(s, &s->result);
+		return ST_OK;
+	}
+	st = sql_session_run(s, "CREATE SCHEMA " SQL_SCHEMA, err);
+	buf_adds(&sql, "CREATE VIEW " SQL_SCHEMA ".");
+	add_names(s, &sql);
+	buf_adds(&sql, " AS ");
+	if (s->describes) {
+		buf_adds(&sql, "FROM ");
+		add_query(s, len, &sql);
+	} else {
+		buf_adds(&sql, s->query);
+	}
+	buf_adds(&s->result, SQL_SCHEMA ".result");
+	return st == ST_OK ? sql_session_run(s, buf_str(&sql), err) : st;
 }
 
 enum status sql_session_prepare(struct sql_session *s, struct err *err)
 {
-	AUTO(buf_release) struct buf sql = BUF_INIT;
-
 	if (s->duck->prepare_extracted_statement(s->con, s->statements, 0, &s->prepared) !=
 	    DuckDBSuccess) {
 		const char *why = s->duck->prepare_error(s->prepared);
@@ -313,10 +341,5 @@ enum status sql_session_prepare(struct sql_session *s, struct err *err)
 	if (s->duck->prepared_statement_type(s->prepared) != DUCKDB_STATEMENT_TYPE_SELECT)
 		return err_set(err, ST_USAGE, "only one SELECT is allowed");
 	s->n_columns = s->duck->prepared_statement_column_count(s->prepared);
-	buf_adds(&sql, "CREATE VIEW " SQL_RESULT "(");
-	for (size_t i = 0; i < s->n_columns; i++)
-		buf_addf(&sql, "%sc%zu", i ? "," : "", i);
-	buf_adds(&sql, ") AS ");
-	add_body(s, &sql);
-	return sql_session_run(s, buf_str(&sql), err);
+	return make_result(s, err);
 }

@@ -7,9 +7,8 @@
 #include "connector/columnar/duckdb_api.h"
 #include "connector/columnar/sql_tree.h"
 
-/* The schema of what is not the query's own, and the view of its result. */
-#define SQL_SCHEMA "tidemark$query"
-#define SQL_RESULT "\"" SQL_SCHEMA "\".result"
+/* The schema of what is not the query's own. */
+#define SQL_SCHEMA "\"tidemark$query\""
 
 struct sql_session {
 	const struct duckdb_api *duck;
@@ -20,7 +19,8 @@ struct sql_session {
 	duckdb_prepared_statement prepared;
 	struct sql_names names; /* of the tables that it mentions */
 	bool describes;
-	size_t n_columns; /* of the result: c0, c1, .. of the view */
+	struct buf result; /* what stands behind FROM for the query's own rows */
+	size_t n_columns; /* of the result: c0, c1, .. */
 };
 
 /* With this thread alone. */
@@ -39,7 +39,7 @@ MUST_CHECK enum status sql_session_tables(struct sql_session *s, const json_t *t
  * else); no setting can be changed. */
 MUST_CHECK enum status sql_session_lock(struct sql_session *s, const json_t *tables,
 					const char *also, struct err *err);
-/* Makes the view SQL_RESULT of the query. */
+/* Binds the query: fills result. */
 MUST_CHECK enum status sql_session_prepare(struct sql_session *s, struct err *err);
 
 /* One statement of our own. */
