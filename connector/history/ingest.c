@@ -394,16 +394,88 @@ enum status ingest_commit(struct ingest *in, struct batch *batch, struct err *er
 
 /* ---- the first commit, and adjustments ---- */
 
+/* The commit before anything was read, on the lake's first one. */
+static enum status prepare_start(const struct ingest_options *options, const struct checkpoint *cp,
+				 const struct lake_id *first, struct lake_id *out, struct err *err)
+{
+	AUTO(lake_txn_freep) struct lake_txn *txn = NULL;
+	enum status st = lake_txn_begin(options->lake, first, &txn, err);
+
+	if (st != ST_OK)
+		return st;
+	put_extra(txn, options->extra);
+	put_number(txn, META_RECORDS, 0);
+	put_number(txn, META_BYTES, 0);
+	put_number(txn, META_DEADLETTERS, 0);
+	put_timestamps(txn, -1, -1, -1);
+	lake_txn_set_meta(txn, META_RANGES, "{}");
+	lake_txn_set_message(txn, "start: where each partition begins");
+	st = checkpoint_put_state(txn, cp, err);
+	return st == ST_OK ? lake_txn_prepare(txn, out, err) : st;
+}
+
+static enum status move_to_start(const struct ingest_options *options, const struct lake_id *start,
+				 const struct lake_id *first, struct err *err)
+{
+	const struct lake_move moves[] = {
+		{.kind = LAKE_BRANCH, .name = options->branch, .to = *start},
+		{.kind = LAKE_BRANCH, .name = options->published, .to = *first},
+	};
+	struct lake_id published;
+	enum status st =
+		lake_ref_get(options->lake, LAKE_BRANCH, options->published, &published, err);
+
+	if (st != ST_OK && st != ST_NOT_FOUND)
+		return st;
+	return lake_refs_move(options->lake, moves, st == ST_NOT_FOUND ? 2 : 1, "first checkpoint",
+			      err);
+}
+
+/* Did the start happen, whose answer did not come? ST_NOT_FOUND: there is no such branch.
+ * ST_CONFLICT: it is another's. */
+static enum status find_start(struct ingest *in, const char *batch_id, struct err *err)
+{
+	const struct lake_id none = {{0}};
+	struct lake_id id;
+	enum status st = lake_ref_get(in->options.lake, LAKE_BRANCH, in->options.branch, &id, err);
+
+	if (st != ST_OK)
+		return st;
+	st = find_batch(in, batch_id, &none, err);
+	if (st == ST_OK)
+		return ST_OK;
+	ingest_close(in);
+	return st != ST_NOT_FOUND
+		       ? st
+		       : err_set(err, ST_CONFLICT, "the ingest branch %s was made by another",
+				 in->options.branch);
+}
+
+static enum status start_once(struct ingest *in, const char *batch_id, const struct lake_id *start,
+			      const struct lake_id *first, struct err *err)
+{
+	bool unsure = false;
+
+	for (int i = 0; i < COMMIT_TRIES; i++) {
+		enum status st = move_to_start(&in->options, start, first, err);
+
+		unsure = unsure || st == ST_UNKNOWN;
+		/* a conflict may be with a move of our own of which nobody heard */
+		if (!unsure || (st != ST_UNKNOWN && st != ST_CONFLICT))
+			return st;
+		st = find_start(in, batch_id, err);
+		if (st != ST_NOT_FOUND)
+			return st;
+	}
+	return err_set(err, ST_UNKNOWN, "no answer says whether the ingest branch %s was made",
+		       in->options.branch);
+}
+
 enum status ingest_start(struct ingest *in, const struct ingest_options *options,
 			 const struct checkpoint *start, struct err *err)
 {
-	AUTO(lake_txn_freep) struct lake_txn *txn = NULL;
 	AUTO(checkpoint_release) struct checkpoint cp = {0};
-	struct lake_move moves[2] = {
-		{.kind = LAKE_BRANCH, .name = options->branch},
-		{.kind = LAKE_BRANCH, .name = options->published},
-	};
-	struct lake_id first, published;
+	struct lake_id first, id;
 	enum status st;
 
 	*in = (struct ingest){.options = *options};
@@ -416,30 +488,13 @@ enum status ingest_start(struct ingest *in, const struct ingest_options *options
 	batch_id_new(options->rng, cp.batch);
 	cp.sequence = start->sequence + 1;
 	cp.timestamp_so_far = -1;
-	st = lake_txn_begin(options->lake, &first, &txn, err);
-	if (st != ST_OK)
-		return st;
-	put_extra(txn, options->extra);
-	put_number(txn, META_RECORDS, 0);
-	put_number(txn, META_BYTES, 0);
-	put_number(txn, META_DEADLETTERS, 0);
-	put_timestamps(txn, -1, -1, -1);
-	lake_txn_set_meta(txn, META_RANGES, "{}");
-	lake_txn_set_message(txn, "start: where each partition begins");
-	st = checkpoint_put_state(txn, &cp, err);
+	st = prepare_start(options, &cp, &first, &id, err);
 	if (st == ST_OK)
-		st = lake_txn_prepare(txn, &moves[0].to, err);
-	if (st != ST_OK)
-		return st;
-	moves[1].to = first;
-	st = lake_ref_get(options->lake, LAKE_BRANCH, options->published, &published, err);
-	if (st == ST_OK || st == ST_NOT_FOUND)
-		st = lake_refs_move(options->lake, moves, st == ST_NOT_FOUND ? 2 : 1,
-				    "first checkpoint", err);
+		st = start_once(in, cp.batch, &id, &first, err);
 	KILL_POINT("ingest.started");
 	if (st == ST_OK)
 		st = protect(options, err);
-	return st == ST_OK ? read_head(in, &moves[0].to, err) : st;
+	return st == ST_OK ? ingest_refresh(in, err) : st;
 }
 
 enum status ingest_adjust(struct ingest *in, const struct checkpoint *to,
@@ -448,8 +503,9 @@ enum status ingest_adjust(struct ingest *in, const struct checkpoint *to,
 	AUTO(lake_txn_freep) struct lake_txn *txn = NULL;
 	AUTO(checkpoint_release) struct checkpoint cp = {0};
 	const struct ranges none = {0};
+	const struct lake_id base = in->head.id;
 	struct lake_id id;
-	enum status st = lake_txn_begin(in->options.lake, &in->head.id, &txn, err);
+	enum status st = lake_txn_begin(in->options.lake, &base, &txn, err);
 
 	if (st != ST_OK)
 		return st;
@@ -461,6 +517,13 @@ enum status ingest_adjust(struct ingest *in, const struct checkpoint *to,
 	put_extra(txn, in->options.extra);
 	st = checkpoint_put_bare(txn, &cp, &none, losses, message, err);
 	if (st == ST_OK)
-		st = lake_txn_commit(txn, in->options.branch, &in->head.id, message, &id, err);
-	return st == ST_OK ? read_head(in, &id, err) : st;
+		st = lake_txn_commit(txn, in->options.branch, &base, message, &id, err);
+	if (st == ST_OK)
+		return read_head(in, &id, err);
+	if (st == ST_UNKNOWN) {
+		st = find_batch(in, cp.batch, &base, err);
+		if (st == ST_NOT_FOUND)
+			st = err_set(err, ST_CONFLICT, "it did not happen; decide again");
+	}
+	return st;
 }

@@ -70,7 +70,8 @@ MUST_CHECK enum status ingest_refresh(struct ingest *in, struct err *err);
 /* The first commit: an empty checkpoint with the resolved start of every
  * partition, on a new ingest branch, and a new publication branch at the lake's
  * empty first commit; the branches are protected. start: offsets, topics and
- * cluster are taken. ST_CONFLICT: somebody else started it; open it. */
+ * cluster are taken. ST_CONFLICT: somebody else started it; open it. An unknown
+ * outcome is looked for, and tried again where it did not happen (I7). */
 MUST_CHECK enum status ingest_start(struct ingest *in, const struct ingest_options *options,
 				    const struct checkpoint *start, struct err *err);
 
@@ -84,7 +85,8 @@ MUST_CHECK enum status ingest_commit(struct ingest *in, struct batch *batch, str
 
 /* A checkpoint without records that moves positions by a policy or adds
  * partitions: fields of `to` replace the head's offsets and topics, losses say
- * why. ST_CONFLICT: the head has moved; refresh and decide again. */
+ * why. ST_CONFLICT: the head has moved, or an outcome that was unknown and was looked
+ * for (I7) did not happen; refresh and decide again. */
 MUST_CHECK enum status ingest_adjust(struct ingest *in, const struct checkpoint *to,
 				     const struct losses *losses, const char *message,
 				     struct err *err);

@@ -7,8 +7,28 @@
 
 #include "tests/lib/lake_steps.h"
 #include "tests/lib/must.h"
+#include "tests/lib/tempdir.h"
 
 static const struct lake_options own = {.access = LAKE_OWN, .create = true, .committer = "tester"};
+
+struct lake *group_lake;
+static char *group_dir;
+
+int group_lake_open(void **state)
+{
+	(void)state;
+	group_dir = tempdir_new();
+	group_lake = open_lake(group_dir);
+	return 0;
+}
+
+int group_lake_close(void **state)
+{
+	(void)state;
+	lake_close(group_lake);
+	tempdir_remove(&group_dir);
+	return 0;
+}
 
 struct lake *open_lake(const char *dir)
 {

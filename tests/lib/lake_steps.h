@@ -5,6 +5,11 @@
 
 #include "core/lake.h"
 
+/* One lake for all tests of a program, in a folder of its own: a group's setup and teardown. */
+extern struct lake *group_lake;
+int group_lake_open(void **state);
+int group_lake_close(void **state);
+
 /* Makes or opens the lake in dir, and owns it. */
 struct lake *open_lake(const char *dir);
 struct lake_id head_of(struct lake *lake, const char *ref);

@@ -14,37 +14,17 @@
 #include "connector/history/cut.h"
 #include "connector/history/find.h"
 #include "connector/history/publish.h"
-#include "core/lake_backend.h"
 #include "tests/lib/history_steps.h"
 #include "tests/lib/lake_steps.h"
+#include "tests/lib/lost_answer.h"
 #include "tests/lib/must.h"
-#include "tests/lib/tempdir.h"
-
-static char *dir;
-static struct lake *lake;
-
-static int open_all(void **state)
-{
-	(void)state;
-	dir = tempdir_new();
-	lake = open_lake(dir);
-	return 0;
-}
-
-static int close_all(void **state)
-{
-	(void)state;
-	lake_close(lake);
-	tempdir_remove(&dir);
-	return 0;
-}
 
 /* ---- steps ---- */
 
 /* Four checkpoints of ten rows each in partition 0, ids in ids. */
 static void start(struct history *h, const char *name, struct lake_id ids[4])
 {
-	history_start(h, lake, name, 2);
+	history_start(h, group_lake, name, 2);
 	for (int i = 0; i < 4; i++) {
 		history_commit(h, &h->ingest, 0, 10 * i, 10 * (i + 1));
 		ids[i] = h->ingest.head.id;
@@ -152,8 +132,8 @@ static void find_says_what_was_accepted(void **state)
 	(void)state;
 	start(&h, "accepted", ids);
 	publish_now(&h);
-	head = head_of(lake, h.target);
-	MUST(lake_txn_begin(lake, &head, &txn, &err));
+	head = head_of(group_lake, h.target);
+	MUST(lake_txn_begin(group_lake, &head, &txn, &err));
 	MUST(lake_txn_remove(txn, gone, &err));
 	MUST(lake_txn_put_bytes(txn, other, "x", 1, NULL, NULL, &err));
 	MUST(lake_txn_commit(txn, h.target, &head, "by hand", &made, &err));
@@ -185,9 +165,9 @@ static void find_says_what_was_skipped(void **state)
 	lake_id_hex(&ids[1], hex);
 	request.to = &to;
 	roll_back(&h, &request);
-	head = head_of(lake, h.branch);
+	head = head_of(group_lake, h.branch);
 	/* each partition, with the reason, in the rollback's own commit */
-	MUST(lake_commit_read(lake, &head, &commit, &err));
+	MUST(lake_commit_read(group_lake, &head, &commit, &err));
 	lost = lake_meta_get(&commit.meta, META_LOST);
 	assert_non_null(lost);
 	assert_non_null(strstr(lost, "[20,30]"));
@@ -205,52 +185,19 @@ static void find_says_what_was_skipped(void **state)
 
 /* ---- an answer that is lost ---- */
 
-/* What becomes of a move whose answer is lost. */
-enum fate { IT_HAPPENED, IT_DID_NOT, IT_HAPPENED_AND_MORE, FATES };
-
-static struct lake_ops unsure;
-static const struct lake_ops *sure;
-static enum fate fate;
-static bool lose_next;
-static struct history *more; /* goes on at once */
-
-static enum status move_unsurely(struct lake *l, const struct lake_move *m, size_t n,
-				 const char *reason, struct err *why)
+static void go_on(void *ctx)
 {
-	if (!lose_next)
-		return sure->refs_move(l, m, n, reason, why);
-	lose_next = false;
-	if (fate != IT_DID_NOT)
-		MUST(sure->refs_move(l, m, n, reason, &err));
-	if (fate == IT_HAPPENED_AND_MORE) {
-		MUST(ingest_refresh(&more->ingest, &err));
-		history_commit(more, &more->ingest, 1, 0, 5);
-		publish_now(more);
-	}
-	return err_set(why, ST_UNKNOWN, "no answer");
-}
+	struct history *h = ctx;
 
-static void lose_an_answer(struct history *h, enum fate what)
-{
-	sure = lake->ops;
-	unsure = *sure;
-	unsure.refs_move = move_unsurely;
-	lake->ops = &unsure;
-	lose_next = true;
-	fate = what;
-	more = h;
-}
-
-static void answers_again(void)
-{
-	lake->ops = sure;
-	assert_false(lose_next);
+	MUST(ingest_refresh(&h->ingest, &err));
+	history_commit(h, &h->ingest, 1, 0, 5);
+	publish_now(h);
 }
 
 static void an_unknown_cut_is_looked_for(void **state)
 {
 	(void)state;
-	for (enum fate what = 0; what < FATES; what++) {
+	for (enum fate what = 0; what <= IT_HAPPENED_AND_MORE; what++) {
 		AUTO(freep) char *name = xasprintf("cut%d", (int)what);
 		AUTO(history_release) struct history h;
 		AUTO(cut_plan_release) struct cut_plan plan = {.records = 0};
@@ -260,17 +207,17 @@ static void an_unknown_cut_is_looked_for(void **state)
 
 		start(&h, name, ids);
 		plan_drop(&h, &ids[2], NULL, &plan);
-		lose_an_answer(&h, what);
+		lose_an_answer(group_lake, what, go_on, &h);
 		st = cut_apply(&h.line, &plan, &made, NULL);
-		answers_again();
-		head = head_of(lake, h.branch);
+		answers_again(group_lake);
+		head = head_of(group_lake, h.branch);
 		if (what == IT_DID_NOT) {
 			assert_int_equal(st, ST_CONFLICT);
 			assert_true(lake_id_equal(&head, &ids[3]));
 			continue;
 		}
 		assert_int_equal(st, ST_OK);
-		MUST(checkpoint_read(lake, &made, &cp, &err));
+		MUST(checkpoint_read(group_lake, &made, &cp, &err));
 		assert_true(lake_id_equal(&cp.previous, &ids[3]));
 		assert_int_equal(lake_id_equal(&head, &made), what == IT_HAPPENED);
 		says_where(&h, 0, 25, "taken out by", "(drop)", "");
@@ -280,7 +227,7 @@ static void an_unknown_cut_is_looked_for(void **state)
 static void an_unknown_publish_is_looked_for(void **state)
 {
 	(void)state;
-	for (enum fate what = 0; what < FATES; what++) {
+	for (enum fate what = 0; what <= IT_HAPPENED_AND_MORE; what++) {
 		AUTO(freep) char *name = xasprintf("publish%d", (int)what);
 		AUTO(history_release) struct history h;
 		AUTO(publish_result_release) struct publish_result result = {.checkpoints = 0};
@@ -289,9 +236,9 @@ static void an_unknown_publish_is_looked_for(void **state)
 		struct shown shown;
 
 		start(&h, name, ids);
-		lose_an_answer(&h, what);
+		lose_an_answer(group_lake, what, go_on, &h);
 		MUST(publish(&h.line, &newest, &result, &err));
-		answers_again();
+		answers_again(group_lake);
 		assert_true(lake_id_equal(&result.checkpoint, &ids[3]));
 		MUST(shown_read(&h.line, &shown, &err));
 		assert_int_equal(shown.sequence, what == IT_HAPPENED_AND_MORE ? 2 : 1);
@@ -302,7 +249,7 @@ static void an_unknown_publish_is_looked_for(void **state)
 static void an_unknown_rollback_is_looked_for(void **state)
 {
 	(void)state;
-	for (enum fate what = 0; what < FATES; what++) {
+	for (enum fate what = 0; what <= IT_HAPPENED_AND_MORE; what++) {
 		AUTO(freep) char *name = xasprintf("rollback%d", (int)what);
 		AUTO(history_release) struct history h;
 		AUTO(rollback_plan_release) struct rollback_plan plan = {0};
@@ -317,10 +264,10 @@ static void an_unknown_rollback_is_looked_for(void **state)
 		publish_now(&h);
 		lake_id_hex(&ids[0], hex);
 		MUST(rollback_plan_make(&h.line, &request, &plan, &err));
-		lose_an_answer(&h, what);
+		lose_an_answer(group_lake, what, go_on, &h);
 		st = rollback_apply(&h.line, &plan, &result, NULL);
-		answers_again();
-		head = head_of(lake, h.branch);
+		answers_again(group_lake);
+		head = head_of(group_lake, h.branch);
 		if (what == IT_DID_NOT) {
 			assert_int_equal(st, ST_CONFLICT);
 			assert_true(lake_id_equal(&head, &ids[3]));
@@ -343,5 +290,5 @@ int main(void)
 		cmocka_unit_test(an_unknown_rollback_is_looked_for),
 	};
 
-	return cmocka_run_group_tests(tests, open_all, close_all);
+	return cmocka_run_group_tests(tests, group_lake_open, group_lake_close);
 }

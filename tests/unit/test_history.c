@@ -14,31 +14,11 @@
 #include "connector/history/file_rows.h"
 #include "connector/history/find.h"
 #include "connector/writer/offset_runs.h"
-#include "core/lake_backend.h"
 #include "tests/lib/history_steps.h"
 #include "tests/lib/lake_steps.h"
+#include "tests/lib/lost_answer.h"
 #include "tests/lib/must.h"
 #include "tests/lib/oracle_runs.h"
-#include "tests/lib/tempdir.h"
-
-static char *dir;
-static struct lake *lake;
-
-static int open_all(void **state)
-{
-	(void)state;
-	dir = tempdir_new();
-	lake = open_lake(dir);
-	return 0;
-}
-
-static int close_all(void **state)
-{
-	(void)state;
-	lake_close(lake);
-	tempdir_remove(&dir);
-	return 0;
-}
 
 /* ---- documents ---- */
 
@@ -273,7 +253,7 @@ static void test_targets(void **state)
 	char text[TIME_TEXT_BYTES], hex[LAKE_ID_HEX_BYTES];
 
 	(void)state;
-	history_start(&h, lake, "targets", 2);
+	history_start(&h, group_lake, "targets", 2);
 	ids[0] = h.ingest.head.id;
 	for (int i = 1; i < 6; i++) { /* partition 1 moves at the third alone */
 		if (i == 3)
@@ -305,7 +285,7 @@ static void test_targets(void **state)
 	assert_same_id(resolved(&h, "record:1970-01-01T00:00:09.000Z"), ids[0]);
 	assert_same_id(resolved(&h, "record:2100-01-01"), ids[5]);
 	MUST_BE(ST_USAGE, target_resolve(&h.line, &h.ingest.head, "record:soon", &cp, &err));
-	MUST(checkpoint_read(lake, &ids[2], &cp, &err));
+	MUST(checkpoint_read(group_lake, &ids[2], &cp, &err));
 	time_format(cp.time_ms, text);
 	assert_same_id(resolved(&h, text), ids[2]);
 	time_format(cp.time_ms - 1, text);
@@ -327,7 +307,7 @@ static void test_rival_elsewhere(void **state)
 	struct lake_id rivals;
 
 	(void)state;
-	history_start(&h, lake, "elsewhere", 2);
+	history_start(&h, group_lake, "elsewhere", 2);
 	history_join(&rival, &h);
 	history_batch(&h, &b, 0, 0, 5);
 	history_commit(&h, &rival, 1, 0, 7);
@@ -337,18 +317,18 @@ static void test_rival_elsewhere(void **state)
 	assert_string_equal(h.ingest.head.batch, b.id);
 	assert_int_equal(offsets_get(&h.ingest.head.offsets, "t", 0), 5);
 	assert_int_equal(offsets_get(&h.ingest.head.offsets, "t", 1), 7);
-	assert_content(lake, h.branch, own, "0:0-5", 5);
-	assert_content(lake, h.branch, others, "1:0-7", 5);
-	MUST(lake_commit_read(lake, &h.ingest.head.id, &commit, &err));
+	assert_content(group_lake, h.branch, own, "0:0-5", 5);
+	assert_content(group_lake, h.branch, others, "1:0-7", 5);
+	MUST(lake_commit_read(group_lake, &h.ingest.head.id, &commit, &err));
 	assert_string_equal(lake_meta_get(&commit.meta, META_RANGES), "{\"t\":{\"0\":[0,5]}}");
 }
 
 static void must_conflict(struct history *h, struct batch *b)
 {
-	struct lake_id before = head_of(lake, h->branch), after;
+	struct lake_id before = head_of(group_lake, h->branch), after;
 
 	MUST_BE(ST_CONFLICT, ingest_commit(&h->ingest, b, &err));
-	after = head_of(lake, h->branch);
+	after = head_of(group_lake, h->branch);
 	assert_same_id(before, after);
 }
 
@@ -359,7 +339,7 @@ static void test_rival_in_the_way(void **state)
 	AUTO(batch_release) struct batch b = BATCH_INIT;
 
 	(void)state;
-	history_start(&h, lake, "way", 2);
+	history_start(&h, group_lake, "way", 2);
 	history_join(&rival, &h);
 	history_batch(&h, &b, 0, 0, 5);
 	history_commit(&h, &rival, 0, 0, 3);
@@ -384,7 +364,7 @@ static void test_new_epoch(void **state)
 	AUTO(batch_release) struct batch b = BATCH_INIT;
 
 	(void)state;
-	history_start(&h, lake, "epoch", 1);
+	history_start(&h, group_lake, "epoch", 1);
 	history_batch(&h, &b, 0, 0, 5);
 	roll_back(&h, h.branch);
 	must_conflict(&h, &b);
@@ -396,7 +376,7 @@ static void test_range_that_does_not_continue(void **state)
 	struct lake_id before;
 
 	(void)state;
-	history_start(&h, lake, "range", 1);
+	history_start(&h, group_lake, "range", 1);
 	history_commit(&h, &h.ingest, 0, 0, 5);
 	before = h.ingest.head.id;
 	for (int64_t from = 3; from < 8; from++) {
@@ -406,27 +386,11 @@ static void test_range_that_does_not_continue(void **state)
 		if (from == 5)
 			continue;
 		MUST_BE(ST_FAILED, ingest_commit(&h.ingest, &b, &err));
-		assert_same_id(head_of(lake, h.branch), before);
+		assert_same_id(head_of(group_lake, h.branch), before);
 	}
 }
 
 /* ---- an answer that is lost ---- */
-
-static struct lake_ops unsure;
-static const struct lake_ops *sure;
-static bool moves; /* does it happen, though nobody hears of it? */
-static int lost_answers;
-
-static enum status move_unsurely(struct lake *l, const struct lake_move *m, size_t n,
-				 const char *reason, struct err *err)
-{
-	if (lost_answers == 0)
-		return sure->refs_move(l, m, n, reason, err);
-	lost_answers--;
-	if (moves)
-		assert_int_equal(sure->refs_move(l, m, n, reason, err), ST_OK);
-	return err_set(err, ST_UNKNOWN, "no answer");
-}
 
 static void test_unknown_outcome(void **state)
 {
@@ -439,24 +403,131 @@ static void test_unknown_outcome(void **state)
 		AUTO(batch_release) struct batch b = BATCH_INIT;
 		struct lake_id start;
 
-		history_start(&h, lake, name, 2);
+		history_start(&h, group_lake, name, 2);
 		history_join(&rival, &h);
 		start = h.ingest.head.id;
 		history_batch(&h, &b, 0, 0, 5);
 		if (i == 2) /* and the head has moved as well */
 			history_commit(&h, &rival, 1, 0, 1);
-		sure = lake->ops;
-		unsure = *sure;
-		unsure.refs_move = move_unsurely;
-		lake->ops = &unsure;
-		moves = i == 0;
-		lost_answers = 1;
+		lose_an_answer(group_lake, i == 0 ? IT_HAPPENED : IT_DID_NOT, NULL, NULL);
 		MUST(ingest_commit(&h.ingest, &b, &err));
-		lake->ops = sure;
-		assert_content(lake, h.branch, path, "0:0-5", 5);
+		answers_again(group_lake);
+		assert_content(group_lake, h.branch, path, "0:0-5", 5);
 		/* once, and not on top of itself */
 		assert_same_id(h.ingest.head.previous, i < 2 ? start : rival.head.id);
-		assert_same_id(head_of(lake, h.branch), h.ingest.head.id);
+		assert_same_id(head_of(group_lake, h.branch), h.ingest.head.id);
+	}
+}
+
+static void commit_more(void *ctx)
+{
+	struct history *h = ctx;
+	AUTO(ingest_close) struct ingest in;
+
+	history_join(&in, h);
+	history_commit(h, &in, 1, 0, 5);
+}
+
+static void test_unknown_adjustment(void **state)
+{
+	(void)state;
+	for (enum fate what = 0; what < IT_HAPPENS_LATE; what++) {
+		AUTO(freep) char *name = xasprintf("adjust%d", (int)what);
+		AUTO(history_release) struct history h;
+		AUTO(checkpoint_release) struct checkpoint to = {0};
+		const struct losses none = {0};
+		struct lake_id before;
+		enum status st;
+
+		history_start(&h, group_lake, name, 2);
+		before = h.ingest.head.id;
+		checkpoint_copy(&to, &h.ingest.head);
+		offsets_set(&to.offsets, "t", 2, 0);
+		lose_an_answer(group_lake, what, commit_more, &h);
+		st = ingest_adjust(&h.ingest, &to, &none, "new partitions", NULL);
+		answers_again(group_lake);
+		/* what it goes on from is the head, whatever became of it */
+		assert_same_id(h.ingest.head.id, head_of(group_lake, h.branch));
+		if (what == IT_DID_NOT || what == ANOTHER_HAPPENED) {
+			assert_int_equal(st, ST_CONFLICT);
+			assert_int_equal(offsets_get(&h.ingest.head.offsets, "t", 2), -1);
+			assert_int_equal(lake_id_equal(&h.ingest.head.id, &before),
+					 what == IT_DID_NOT);
+			continue;
+		}
+		assert_int_equal(st, ST_OK);
+		assert_int_equal(offsets_get(&h.ingest.head.offsets, "t", 2), 0);
+		assert_int_equal(lake_id_equal(&h.ingest.head.previous, &before),
+				 what == IT_HAPPENED);
+	}
+}
+
+struct another {
+	struct ingest_options options;
+	const struct checkpoint *start;
+	struct lake_id head;
+};
+
+/* Another worker is first. */
+static void start_more(void *ctx)
+{
+	struct another *a = ctx;
+	AUTO(ingest_close) struct ingest in;
+
+	MUST(ingest_start(&in, &a->options, a->start, &err));
+	a->head = in.head.id;
+}
+
+/* Or comes behind. */
+static void adjust_more(void *ctx)
+{
+	struct another *a = ctx;
+	AUTO(ingest_close) struct ingest in;
+	AUTO(checkpoint_release) struct checkpoint to = {0};
+	const struct losses none = {0};
+
+	MUST(ingest_open(&in, &a->options, &err));
+	checkpoint_copy(&to, &in.head);
+	offsets_set(&to.offsets, "t", 1, 0);
+	MUST(ingest_adjust(&in, &to, &none, "more", &err));
+	a->head = in.head.id;
+}
+
+static void test_unknown_start(void **state)
+{
+	AUTO(history_release) struct history h;
+
+	(void)state;
+	history_start(&h, group_lake, "known", 1);
+	for (enum fate what = 0; what < FATES; what++) {
+		AUTO(freep) char *name = xasprintf("start%d", (int)what);
+		AUTO(freep) char *branch = xasprintf("ingest-%s", name);
+		AUTO(freep) char *published = xasprintf("published-%s", name);
+		AUTO(checkpoint_release) struct checkpoint start = {0};
+		struct another another = {.options = h.options, .start = &start};
+		struct ingest in;
+		enum status st;
+
+		another.options.connector = name;
+		another.options.branch = branch;
+		another.options.published = published;
+		start.cluster = xstrdup("cluster");
+		offsets_set(&start.offsets, "t", 0, 0);
+		topic_states_set(&start.topics, "t", "id", 0);
+		lose_an_answer(group_lake, what,
+			       what == ANOTHER_HAPPENED ? start_more : adjust_more, &another);
+		st = ingest_start(&in, &another.options, &start, NULL);
+		answers_again(group_lake);
+		if (what == ANOTHER_HAPPENED) {
+			assert_int_equal(st, ST_CONFLICT);
+			assert_same_id(head_of(group_lake, branch), another.head);
+			continue;
+		}
+		assert_int_equal(st, ST_OK);
+		assert_same_id(head_of(group_lake, branch), in.head.id);
+		/* made once: what came behind is all that there is beside it */
+		assert_int_equal(in.head.sequence, what == IT_HAPPENED_AND_MORE ? 2 : 1);
+		ingest_close(&in);
 	}
 }
 
@@ -476,7 +547,9 @@ int main(void)
 		cmocka_unit_test(test_new_epoch),
 		cmocka_unit_test(test_range_that_does_not_continue),
 		cmocka_unit_test(test_unknown_outcome),
+		cmocka_unit_test(test_unknown_adjustment),
+		cmocka_unit_test(test_unknown_start),
 	};
 
-	return cmocka_run_group_tests(tests, open_all, close_all);
+	return cmocka_run_group_tests(tests, group_lake_open, group_lake_close);
 }

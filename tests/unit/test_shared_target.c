@@ -15,31 +15,11 @@
 #include "tests/lib/history_steps.h"
 #include "tests/lib/lake_steps.h"
 #include "tests/lib/must.h"
-#include "tests/lib/tempdir.h"
 
 #define CONNECTORS 3
 #define ROUNDS 40
 /* Publishes of others while one gate runs: as if it took half an hour beside one a minute. */
 #define BESIDE_A_GATE 60
-
-static char *dir;
-static struct lake *lake;
-
-static int open_all(void **state)
-{
-	(void)state;
-	dir = tempdir_new();
-	lake = open_lake(dir);
-	return 0;
-}
-
-static int close_all(void **state)
-{
-	(void)state;
-	lake_close(lake);
-	tempdir_remove(&dir);
-	return 0;
-}
 
 /* ---- steps ---- */
 
@@ -54,7 +34,7 @@ static void start(struct shared *s, const char *name)
 	for (int i = 0; i < CONNECTORS; i++) {
 		AUTO(freep) char *own = xasprintf("%s%d", name, i);
 
-		history_start(&s->h[i], lake, own, 1);
+		history_start(&s->h[i], group_lake, own, 1);
 		s->prefixes[i] = xasprintf("%s-topics%d", name, i);
 		s->h[i].line.path_prefix = s->prefixes[i];
 		s->h[i].line.target = s->h[0].target;
@@ -103,7 +83,7 @@ static void shows_all(const struct shared *s, int i)
 		AUTO(freep) char *path = path_of(s, i, at);
 		AUTO(freep) char *text = history_text(&s->h[i], 0, at, at + 1);
 
-		assert_content(lake, s->h[0].target, path, text, strlen(text));
+		assert_content(group_lake, s->h[0].target, path, text, strlen(text));
 	}
 }
 
@@ -127,7 +107,7 @@ static enum status judge_slowly(void *ctx, const struct publish_candidate *candi
 		checkpoint(g->s, 1 + i % 2);
 		MUST(publish_it(g->s, 1 + i % 2, NULL, NULL, &err));
 	}
-	head = head_of(lake, g->s->h[0].target);
+	head = head_of(group_lake, g->s->h[0].target);
 	assert_false(lake_id_equal(&head, &candidate->target_head));
 	return ST_OK;
 }
@@ -217,9 +197,9 @@ static void none_undoes_or_blocks_another(void **state)
 static void put_by_hand(const struct shared *s, const char *path)
 {
 	AUTO(lake_txn_freep) struct lake_txn *txn = NULL;
-	struct lake_id head = head_of(lake, s->h[0].target), made;
+	struct lake_id head = head_of(group_lake, s->h[0].target), made;
 
-	MUST(lake_txn_begin(lake, &head, &txn, &err));
+	MUST(lake_txn_begin(group_lake, &head, &txn, &err));
 	MUST(lake_txn_put_bytes(txn, path, "x", 1, NULL, NULL, &err));
 	MUST(lake_txn_commit(txn, s->h[0].target, &head, "by hand", &made, &err));
 }
@@ -252,5 +232,5 @@ int main(void)
 		cmocka_unit_test(what_is_in_the_way_is_named),
 	};
 
-	return cmocka_run_group_tests(tests, open_all, close_all);
+	return cmocka_run_group_tests(tests, group_lake_open, group_lake_close);
 }
