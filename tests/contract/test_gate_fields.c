@@ -19,20 +19,6 @@
 
 static struct gate_world w;
 
-static int open_world(void **state)
-{
-	(void)state;
-	gate_world_open(&w, 2);
-	return 0;
-}
-
-static int close_world(void **state)
-{
-	(void)state;
-	gate_world_close(&w);
-	return 0;
-}
-
 #define GATE(type) "gates=g\ngates.g.type=" type "\n"
 #define FIELD(type, field) GATE(type) "gates.g.field=" field "\n"
 
@@ -533,7 +519,7 @@ static void test_bad_configuration(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, open_world, close_world)
+#define T(f) GATE_TEST(f, &w)
 	const struct CMUnitTest tests[] = {
 		T(test_forms),
 		T(test_nulls),

@@ -17,20 +17,6 @@
 
 static struct gate_world w;
 
-static int open_world(void **state)
-{
-	(void)state;
-	gate_world_open(&w, 2);
-	return 0;
-}
-
-static int close_world(void **state)
-{
-	(void)state;
-	gate_world_close(&w);
-	return 0;
-}
-
 #define ASK(query) "gates=g\ngates.g.type=sql\ngates.g.query=" query "\n"
 
 /* ---- no rows ---- */
@@ -269,16 +255,16 @@ int main(void)
 {
 	AUTO(freep) char *program = child_program_path("tidemark-sql");
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_rows, open_world, close_world),
-		cmocka_unit_test_setup_teardown(test_tables, open_world, close_world),
-		cmocka_unit_test_setup_teardown(test_numbers, open_world, close_world),
-		cmocka_unit_test_setup_teardown(test_nothing, open_world, close_world),
-		cmocka_unit_test_setup_teardown(test_avro, open_world, close_world),
-		cmocka_unit_test_setup_teardown(test_parquet_fields, open_world, close_world),
-		cmocka_unit_test_setup_teardown(test_parquet_damage, open_world, close_world),
-		cmocka_unit_test_setup_teardown(test_parquet_schema, open_world, close_world),
-		cmocka_unit_test_setup_teardown(test_parquet_tombstones, open_world, close_world),
-		cmocka_unit_test_setup_teardown(test_ends, open_world, close_world),
+		GATE_TEST(test_rows, &w),
+		GATE_TEST(test_tables, &w),
+		GATE_TEST(test_numbers, &w),
+		GATE_TEST(test_nothing, &w),
+		GATE_TEST(test_avro, &w),
+		GATE_TEST(test_parquet_fields, &w),
+		GATE_TEST(test_parquet_damage, &w),
+		GATE_TEST(test_parquet_schema, &w),
+		GATE_TEST(test_parquet_tombstones, &w),
+		GATE_TEST(test_ends, &w),
 	};
 
 	sql_use_program(program);

@@ -30,6 +30,18 @@ void gate_world_close(struct gate_world *w)
 	tempdir_remove(&w->dir);
 }
 
+int gate_world_setup(void **state)
+{
+	gate_world_open(*state, 2);
+	return 0;
+}
+
+int gate_world_teardown(void **state)
+{
+	gate_world_close(*state);
+	return 0;
+}
+
 void gate_show(struct gate_world *w)
 {
 	w->shown = w->from = w->h.ingest.head.id;

@@ -27,6 +27,11 @@ struct gate_world {
 
 void gate_world_open(struct gate_world *w, int partitions);
 void gate_world_close(struct gate_world *w);
+/* A test with a world of its own, of two partitions. */
+int gate_world_setup(void **state);
+int gate_world_teardown(void **state);
+#define GATE_TEST(f, w)                                                                            \
+	cmocka_unit_test_prestate_setup_teardown(f, gate_world_setup, gate_world_teardown, w)
 
 /* How records are written: JSON lines without a codec where all is zero. */
 struct gate_format {
