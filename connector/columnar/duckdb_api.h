@@ -23,6 +23,7 @@
 	X(destroy_extracted) X(prepare) X(prepare_error) X(destroy_prepare) \
 	X(prepared_statement_type) X(prepared_statement_column_count) \
 	X(prepared_statement_column_name) X(prepared_statement_column_type) \
+	X(prepared_statement_column_logical_type) \
 	X(bind_varchar_length) X(execute_prepared) \
 	X(pending_prepared_streaming) X(pending_error) X(execute_pending) X(destroy_pending) \
 	X(fetch_chunk) \

@@ -11,6 +11,7 @@
 #include "connector/columnar/sql_output.h"
 #include "connector/columnar/sql_sandbox.h"
 #include "connector/columnar/sql_union.h"
+#include "connector/columnar/sql_views.h"
 #include "connector/columnar/sql_wire.h"
 #include "core/base/file.h"
 #include "core/base/killpoint.h"
@@ -86,9 +87,9 @@ static enum status prepare(struct sql_session *s, const json_t *request, const j
 		return ST_OK;
 	st = sql_session_threads(s, (unsigned)number_of(request, "threads"), err);
 	if (st == ST_OK)
-		st = sql_session_tables(s, tables, err);
-	if (st == ST_OK)
 		st = sql_session_lock(s, tables, format == SQL_PARQUET ? SQL_DATA_PATH : NULL, err);
+	if (st == ST_OK)
+		st = sql_views_make(s, tables, err);
 	return st == ST_OK ? sql_session_prepare(s, err) : st;
 }
 

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "connector/columnar/sql_avro.h"
-#include "connector/columnar/sql_union.h"
+#include "connector/columnar/sql_folders.h"
 
 /* ---- errors ---- */
 
@@ -87,6 +87,8 @@ enum status sql_session_open(struct sql_session *s, uint64_t memory_bytes, struc
 		st = sql_session_run(s, "SET parquet_metadata_cache=true", err);
 	if (st == ST_OK)
 		st = sql_avro_register(s->con, err);
+	if (st == ST_OK)
+		st = sql_folders_register(s->con, &s->folders, err);
 	return st;
 }
 
@@ -175,8 +177,6 @@ static enum status serialize(struct sql_session *s, const char *query, struct bu
 	return st;
 }
 
-/* The tree first: where it is one SELECT, nothing but that is parsed by
- * extract_statements(), which reads files for IMPORT DATABASE. */
 enum status sql_session_parse(struct sql_session *s, const char *query, struct err *err)
 {
 	AUTO(buf_release) struct buf tree = BUF_INIT;
@@ -185,60 +185,6 @@ enum status sql_session_parse(struct sql_session *s, const char *query, struct e
 	s->query = query;
 	if (st == ST_OK)
 		st = sql_tree_judge(buf_str(&tree), tree.len, &s->names, &s->describes, err);
-	if (st != ST_OK)
-		return st;
-	if (s->duck->extract_statements(s->con, query, &s->statements) != 1) {
-		const char *why = s->duck->extract_statements_error(s->statements);
-
-		return sql_session_error(ST_USAGE, why ? why : "only one SELECT is allowed", err);
-	}
-	return ST_OK;
-}
-
-/* ---- tables ---- */
-
-static enum status make_view(struct sql_session *s, const struct sql_name *name,
-			     const json_t *table, struct err *err)
-{
-	AUTO(buf_release) struct buf sql = BUF_INIT;
-	AUTO(freep) char *whole = sql_name_whole(name);
-	const json_t *groups = json_object_get(table, "groups");
-	enum status st = ST_OK;
-
-	if (json_array_size(groups) == 0)
-		return err_set(err, ST_FAILED, "table '%s' has no rows yet, and so no columns",
-			       whole);
-
-	if (*name->schema) {
-		buf_adds(&sql, "CREATE SCHEMA IF NOT EXISTS ");
-		sql_add_identifier(&sql, name->schema);
-		st = sql_session_run(s, buf_str(&sql), err);
-		buf_clear(&sql);
-	}
-	buf_adds(&sql, "CREATE VIEW ");
-	if (*name->schema) {
-		sql_add_identifier(&sql, name->schema);
-		buf_addc(&sql, '.');
-	}
-	sql_add_identifier(&sql, name->table);
-	buf_adds(&sql, " AS ");
-	if (json_is_true(json_object_get(table, "empty")))
-		buf_adds(&sql, "SELECT * FROM (");
-	if (st == ST_OK)
-		st = sql_union_add(s, groups, &sql, err);
-	if (json_is_true(json_object_get(table, "empty")))
-		buf_adds(&sql, ") WHERE false");
-	if (st == ST_OK)
-		st = sql_session_run(s, buf_str(&sql), err);
-	return st == ST_OK ? st : err_wrap(err, st, "table '%s'", whole);
-}
-
-enum status sql_session_tables(struct sql_session *s, const json_t *tables, struct err *err)
-{
-	enum status st = ST_OK;
-
-	for (size_t i = 0; st == ST_OK && i < s->names.n; i++)
-		st = make_view(s, &s->names.items[i], json_array_get(tables, i), err);
 	return st;
 }
 
@@ -316,7 +262,7 @@ static enum status make_result(struct sql_session *s, struct err *err)
 		add_names(s, &s->result);
 		return ST_OK;
 	}
-	st = sql_session_run(s, "CREATE SCHEMA " SQL_SCHEMA, err);
+	st = sql_session_run(s, "CREATE SCHEMA IF NOT EXISTS " SQL_SCHEMA, err);
 	buf_adds(&sql, "CREATE VIEW " SQL_SCHEMA ".");
 	add_names(s, &sql);
 	buf_adds(&sql, " AS ");
@@ -330,14 +276,41 @@ static enum status make_result(struct sql_session *s, struct err *err)
 	return st == ST_OK ? sql_session_run(s, buf_str(&sql), err) : st;
 }
 
+/* The tree came first: where it is one SELECT, nothing but that is parsed by
+ * extract_statements(), which reads files for IMPORT DATABASE. */
+static enum status extract(struct sql_session *s, struct err *err)
+{
+	const char *why;
+
+	if (s->statements)
+		s->duck->destroy_extracted(&s->statements);
+	if (s->duck->extract_statements(s->con, s->query, &s->statements) == 1)
+		return ST_OK;
+	why = s->duck->extract_statements_error(s->statements);
+	return sql_session_error(ST_USAGE, why ? why : "only one SELECT is allowed", err);
+}
+
+enum status sql_session_bind(struct sql_session *s, struct err *err)
+{
+	const char *why;
+
+	if (s->prepared)
+		s->duck->destroy_prepare(&s->prepared);
+	if (extract(s, err) != ST_OK)
+		return err->code;
+	if (s->duck->prepare_extracted_statement(s->con, s->statements, 0, &s->prepared) ==
+	    DuckDBSuccess)
+		return ST_OK;
+	why = s->duck->prepare_error(s->prepared);
+	return sql_session_error(kind_of(why), why, err);
+}
+
 enum status sql_session_prepare(struct sql_session *s, struct err *err)
 {
-	if (s->duck->prepare_extracted_statement(s->con, s->statements, 0, &s->prepared) !=
-	    DuckDBSuccess) {
-		const char *why = s->duck->prepare_error(s->prepared);
+	enum status st = sql_session_bind(s, err);
 
-		return sql_session_error(kind_of(why), why, err);
-	}
+	if (st != ST_OK)
+		return st;
 	if (s->duck->prepared_statement_type(s->prepared) != DUCKDB_STATEMENT_TYPE_SELECT)
 		return err_set(err, ST_USAGE, "only one SELECT is allowed");
 	s->n_columns = s->duck->prepared_statement_column_count(s->prepared);

@@ -20,6 +20,7 @@ struct sql_session {
 	struct sql_names names; /* of the tables that it mentions */
 	bool describes;
 	struct buf result; /* what stands behind FROM for the query's own rows */
+	struct sql_folders **folders; /* of each table; NULL: none is named (sql_views.c) */
 	size_t n_columns; /* of the result: c0, c1, .. */
 };
 
@@ -32,14 +33,13 @@ MUST_CHECK enum status sql_session_parse(struct sql_session *s, const char *quer
 /* With so many; 0: one for each processor. */
 MUST_CHECK enum status sql_session_threads(struct sql_session *s, unsigned threads,
 					   struct err *err);
-/* Makes views of the tables, an array as long as names (sql_table.h). */
-MUST_CHECK enum status sql_session_tables(struct sql_session *s, const json_t *tables,
-					  struct err *err);
 /* From here on nothing but the tables' files can be opened, and `also` (NULL: nothing
  * else); no setting can be changed. */
 MUST_CHECK enum status sql_session_lock(struct sql_session *s, const json_t *tables,
 					const char *also, struct err *err);
-/* Binds the query: fills result. */
+/* Binds the query to what its tables are now. */
+MUST_CHECK enum status sql_session_bind(struct sql_session *s, struct err *err);
+/* And for good: fills result. */
 MUST_CHECK enum status sql_session_prepare(struct sql_session *s, struct err *err);
 
 /* One statement of our own. */

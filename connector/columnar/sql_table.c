@@ -15,6 +15,7 @@ struct group {
 	char *key; /* what its files have in common */
 	json_t *json; /* without files and numbers */
 	json_t *files;
+	json_t *folders; /* of the files, below the table's own; NULL: no name=value in any */
 	bool skipped; /* it is no data */
 	int64_t rows; /* -1: not known */
 };
@@ -28,6 +29,7 @@ struct newest {
 struct sql_table {
 	struct sql_workspace *workspace;
 	const char *name;
+	size_t folder_len; /* of the table's own, at the begin of its files' paths */
 	struct group *groups;
 	size_t n, cap;
 	struct newest *newest;
@@ -51,6 +53,7 @@ void sql_table_free(struct sql_table *t)
 		free(t->groups[i].key);
 		json_decref(t->groups[i].json);
 		json_decref(t->groups[i].files);
+		json_decref(t->groups[i].folders);
 	}
 	free(t->groups);
 	free(t->newest);
@@ -96,6 +99,23 @@ static void vote(struct sql_table *t, const char *path, size_t group)
 	t->newest[t->n_newest++] = file;
 }
 
+/* The folder of the group's next file. Groups without any have no list of them. */
+static void add_folder(const struct sql_table *t, struct group *g, const char *path)
+{
+	const char *from = path + (t->folder_len < strlen(path) ? t->folder_len : 0);
+	const char *slash = strrchr(from, '/');
+	AUTO(freep) char *folder = slash ? xstrndup(from, (size_t)(slash - from)) : xstrdup("");
+	json_t *text = strchr(folder, '=') ? json_string(folder) : NULL;
+
+	if (!g->folders && !text)
+		return;
+	if (!g->folders)
+		g->folders = json_array();
+	while (json_array_size(g->folders) + 1 < json_array_size(g->files))
+		json_array_append_new(g->folders, json_string(""));
+	json_array_append_new(g->folders, text ? text : json_string(""));
+}
+
 static void add_to(struct sql_table *t, size_t i, const struct lake_entry *entry, const char *local)
 {
 	struct group *g = &t->groups[i];
@@ -104,6 +124,7 @@ static void add_to(struct sql_table *t, size_t i, const struct lake_entry *entry
 	if (g->skipped)
 		return;
 	json_array_append_new(g->files, json_string(local));
+	add_folder(t, g, entry->path);
 	if (!records)
 		g->rows = -1;
 	else if (g->rows >= 0)
@@ -171,6 +192,21 @@ static enum status read_schema(const char *local, char **out, struct err *err)
 	return st;
 }
 
+/* The group of files of this schema of a registry, whose text an id names for ever: a
+ * file of it need not be opened. t->n: there is none. */
+static size_t find_avro(const struct sql_table *t, const char *key)
+{
+	size_t i = 0;
+
+	if (strncmp(key, "id:", 3) != 0)
+		return t->n;
+	while (i < t->n &&
+	       (strncmp(t->groups[i].key, "avro ", 5) != 0 ||
+		strcmp(json_string_value(json_object_get(t->groups[i].json, "key")), key) != 0))
+		i++;
+	return i;
+}
+
 /* Files of one schema, to the letter: what a fingerprint leaves out (logical types)
  * decides what values mean. */
 static enum status add_avro(struct sql_table *t, const struct lake_entry *entry, const char *local,
@@ -178,11 +214,17 @@ static enum status add_avro(struct sql_table *t, const struct lake_entry *entry,
 {
 	AUTO(freep) char *text = NULL;
 	AUTO(schema_freep) struct schema *schema = NULL;
-	enum status st = read_schema(local, &text, err);
+	const size_t known = t->n;
+	size_t i = find_avro(t, schema_key(entry));
+	enum status st;
 	json_t *json;
-	size_t i, known = t->n;
 
 	(void)compression;
+	if (i < known) {
+		add_to(t, i, entry, local);
+		return ST_OK;
+	}
+	st = read_schema(local, &text, err);
 	if (st != ST_OK)
 		return st == ST_POISON ? err_set(err, ST_FAILED, "%s", strdupa(err->text)) : st;
 	json = json_pack("{s:s,s:s,s:s}", "format", "avro", "schema", text, "key",
@@ -259,6 +301,7 @@ enum status sql_table_add_folder(struct sql_table *t, struct lake *lake,
 	enum status st = sql_workspace_hold(t->workspace, lake, commit, err);
 	bool any = false;
 
+	t->folder_len = strlen(prefix);
 	if (st == ST_OK)
 		st = lake_list_open(lake, commit, prefix, &list, err);
 	while (st == ST_OK) {
@@ -317,6 +360,8 @@ json_t *sql_table_describe(const struct sql_table *t)
 		if (g->skipped)
 			continue;
 		json_object_set(g->json, "files", g->files);
+		if (g->folders)
+			json_object_set(g->json, "folders", g->folders);
 		json_object_set_new(g->json, "rows", json_integer(g->rows));
 		json_object_set_new(g->json, "votes", json_integer(votes));
 		json_array_append(groups, g->json);

@@ -9,8 +9,19 @@ void sql_names_release(struct sql_names *names)
 		free(names->items[i].schema);
 		free(names->items[i].table);
 	}
+	for (size_t i = 0; i < names->n_columns; i++)
+		free(names->columns[i]);
+	free(names->columns);
 	free(names->items);
 	*names = (struct sql_names){0};
+}
+
+bool sql_names_column(const struct sql_names *names, const char *name)
+{
+	for (size_t i = 0; i < names->n_columns; i++)
+		if (strcasecmp(names->columns[i], name) == 0)
+			return true;
+	return false;
 }
 
 char *sql_name_whole(const struct sql_name *name)
@@ -234,8 +245,28 @@ static enum status walk_query(struct walk *w, const json_t *j, const struct scop
 	return st;
 }
 
+/* Where the tree has names of columns: a COLUMN_REF, JOIN .. USING, * EXCLUDE. */
+static void add_columns(struct sql_names *names, const json_t *j)
+{
+	static const char *const lists[] = {"column_names", "using_columns", "exclude_list"};
+	const json_t *name;
+	size_t k;
+
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+		json_array_foreach(json_object_get(j, lists[i]), k, name)
+		{
+			const char *text = json_string_value(name);
+
+			if (!text || sql_names_column(names, text))
+				continue;
+			GROW(names->columns, names->n_columns, names->cap_columns);
+			names->columns[names->n_columns++] = xstrdup(text);
+		}
+}
+
 static enum status walk(struct walk *w, const json_t *j, const struct scope *scope)
 {
+	add_columns(w->names, j);
 	if (json_is_array(j))
 		return walk_members(w, j, scope);
 	if (!json_is_object(j))

@@ -20,8 +20,12 @@ struct sql_name {
 struct sql_names {
 	struct sql_name *items; /* each once, whatever its case */
 	size_t n, cap;
+	char **columns; /* each name that a column may be meant by */
+	size_t n_columns, cap_columns;
 };
 
+/* Does the query name a column so (in any case)? */
+bool sql_names_column(const struct sql_names *names, const char *name);
 void sql_names_release(struct sql_names *names);
 /* "schema.table" or "table"; the caller's. */
 char *sql_name_whole(const struct sql_name *name);

@@ -46,6 +46,43 @@ static void add_columns(struct buf *out, const json_t *columns)
 	buf_addc(out, '}');
 }
 
+#define FILE_COLUMN "\"tidemark$file\""
+
+/* The folders' values, by the files in them. */
+static void add_parts(struct buf *out, const json_t *parts)
+{
+	const json_t *part;
+	size_t i;
+
+	buf_adds(out, " JOIN (");
+	json_array_foreach(parts, i, part)
+	{
+		buf_adds(out, i ? " UNION ALL SELECT unnest(" : "SELECT unnest(");
+		add_files(out, json_object_get(part, "files"));
+		buf_addf(out, ") AS " FILE_COLUMN ",%s", text_of(part, "values"));
+	}
+	buf_adds(out, ") AS folders ON filename=" FILE_COLUMN);
+}
+
+/* A line `null` is no row. */
+static void add_json(struct buf *out, const json_t *group, const json_t *files)
+{
+	const json_t *parts = json_object_get(group, "parts");
+
+	buf_adds(out, "(SELECT json.*");
+	if (parts)
+		buf_adds(out, ",folders.* EXCLUDE (" FILE_COLUMN ")");
+	buf_adds(out, " FROM read_json(");
+	add_files(out, files);
+	buf_addf(out,
+		 ",format='newline_delimited',compression='%s',records='false',sample_size=-1,"
+		 "union_by_name=true,hive_partitioning=false,filename=%s)",
+		 text_of(group, "compression"), parts ? "true" : "false");
+	if (parts)
+		add_parts(out, parts);
+	buf_adds(out, " WHERE json IS NOT NULL)");
+}
+
 /* What stands behind FROM. */
 static enum status add_source(struct buf *out, const json_t *group, const json_t *files,
 			      struct err *err)
@@ -64,17 +101,13 @@ static enum status add_source(struct buf *out, const json_t *group, const json_t
 		add_files(out, files);
 		buf_addc(out, ',');
 		sql_add_text(out, text_of(group, "schema"));
+		/* of some of the files it is not known */
 		buf_addf(out, ",%lld)",
-			 (long long)json_integer_value(json_object_get(group, "rows")));
+			 json_object_get(group, "parts")
+				 ? -1LL
+				 : (long long)json_integer_value(json_object_get(group, "rows")));
 	} else if (strcmp(format, "json") == 0) {
-		/* a line `null` is no row */
-		buf_adds(out, "(SELECT json.* FROM read_json(");
-		add_files(out, files);
-		buf_addf(out,
-			 ",format='newline_delimited',compression='%s',records='false',"
-			 "sample_size=-1,union_by_name=true,hive_partitioning=false)"
-			 " WHERE json IS NOT NULL)",
-			 text_of(group, "compression"));
+		add_json(out, group, files);
 	} else if (strcmp(format, "rows") == 0) {
 		buf_adds(out, "read_json(");
 		add_files(out, files);
@@ -210,8 +243,37 @@ static enum status add_order(struct buf *out, const struct arm *newest, struct e
 
 	buf_adds(out, "SELECT * FROM ");
 	st = add_source(out, newest->group, one, err);
-	buf_adds(out, " WHERE false UNION ALL BY NAME ");
+	buf_adds(out, " WHERE false");
 	json_decref(one);
+	return st;
+}
+
+static enum status add_select(struct buf *out, const struct arm *arm, const struct arm *newest,
+			      const json_t *files, const char *values, struct err *err)
+{
+	if (out->len)
+		buf_adds(out, " UNION ALL BY NAME ");
+	buf_adds(out, "SELECT *");
+	add_renames(out, arm, newest);
+	if (values)
+		buf_addf(out, ",%s", values);
+	buf_adds(out, " FROM ");
+	return add_source(out, arm->group, files, err);
+}
+
+/* A group, or what is left of it, folder by folder. */
+static enum status add_arm(struct buf *out, const struct arm *arm, const struct arm *newest,
+			   struct err *err)
+{
+	const json_t *parts = json_object_get(arm->group, "parts"), *part;
+	const json_t *files = json_object_get(arm->group, "files");
+	size_t i;
+	enum status st = ST_OK;
+
+	if (!parts || strcmp(text_of(arm->group, "format"), "json") == 0)
+		return add_select(out, arm, newest, files, NULL, err);
+	json_array_foreach(parts, i, part) if (st == ST_OK) st = add_select(
+		out, arm, newest, json_object_get(part, "files"), text_of(part, "values"), err);
 	return st;
 }
 
@@ -221,6 +283,7 @@ enum status sql_union_add(struct sql_session *s, const json_t *groups, struct bu
 	size_t n = json_array_size(groups);
 	struct arm *arms = xcalloc(n + 1, sizeof(*arms));
 	const struct arm *newest = NULL;
+	AUTO(buf_release) struct buf all = BUF_INIT;
 	enum status st = ST_OK;
 
 	for (size_t i = 0; i < n; i++) {
@@ -231,13 +294,10 @@ enum status sql_union_add(struct sql_session *s, const json_t *groups, struct bu
 	if (st == ST_OK)
 		newest = find_newest(arms, n);
 	if (newest && newest != arms)
-		st = add_order(out, newest, err);
-	for (size_t i = 0; st == ST_OK && i < n; i++) {
-		buf_addf(out, "%sSELECT *", i ? " UNION ALL BY NAME " : "");
-		add_renames(out, &arms[i], newest);
-		buf_adds(out, " FROM ");
-		st = add_source(out, arms[i].group, json_object_get(arms[i].group, "files"), err);
-	}
+		st = add_order(&all, newest, err);
+	for (size_t i = 0; st == ST_OK && i < n; i++)
+		st = add_arm(&all, &arms[i], newest, err);
+	buf_addbuf(out, &all);
 	arms_free(arms, n);
 	return st;
 }

@@ -10,7 +10,8 @@
 
 #include "connector/columnar/sql_session.h"
 
-/* Appends it. Reads the Avro schemas that Parquet files hold by s. */
+/* Appends it: nothing where every group has "parts" (sql_folders.h) and none is left. Reads the
+ * Avro schemas that Parquet files hold by s. */
 MUST_CHECK enum status sql_union_add(struct sql_session *s, const json_t *groups, struct buf *out,
 				     struct err *err);
 

@@ -153,23 +153,30 @@ static void put_copy(const char *path, const char *select, const char *options)
 	put(path, buf_str(&content), content.len);
 }
 
+/* With the schema's name beside it, as the writer does it. */
+static void put_named(const char *path, const char *schema_name, const void *data, size_t len)
+{
+	AUTO(lake_txn_freep) struct lake_txn *txn = NULL;
+	AUTO(lake_meta_release) struct lake_meta meta = LAKE_META_INIT;
+	struct lake_id head = head_of(LAKE, "dev"), id;
+
+	lake_meta_set(&meta, "tidemark.schema", schema_name);
+	MUST(lake_txn_begin(LAKE, &head, &txn, &err));
+	MUST(lake_txn_put_bytes(txn, path, data, len, NULL, &meta, &err));
+	MUST(lake_txn_commit(txn, "dev", &head, "put", &id, &err));
+}
+
 /* As the writer does it: the schema's name beside the file, its text within. */
 static void put_parquet(const char *path, const char *schema_name, const char *schema,
 			const char *select)
 {
-	AUTO(lake_txn_freep) struct lake_txn *txn = NULL;
-	AUTO(lake_meta_release) struct lake_meta meta = LAKE_META_INIT;
 	AUTO(buf_release) struct buf content = BUF_INIT;
 	AUTO(freep)
 	char *options =
 		xasprintf("FORMAT parquet, KV_METADATA {'parquet.avro.schema': '%s'}", schema);
-	struct lake_id head = head_of(LAKE, "dev"), id;
 
 	copy(select, options, &content);
-	lake_meta_set(&meta, "tidemark.schema", schema_name);
-	MUST(lake_txn_begin(LAKE, &head, &txn, &err));
-	MUST(lake_txn_put_bytes(txn, path, content.data, content.len, NULL, &meta, &err));
-	MUST(lake_txn_commit(txn, "dev", &head, "put", &id, &err));
+	put_named(path, schema_name, content.data, content.len);
 }
 
 /* ---- tables ---- */
@@ -289,7 +296,7 @@ static void test_evolution(void **state)
 	expect("SELECT label, id FROM two ORDER BY id", "a,1\nc,2\nd,3\nb,5000000000\n");
 }
 
-/* The query with the table in the place of each @. */
+/* The query with this in the place of each @. */
 static char *with(const char *query, const char *table)
 {
 	struct buf out = BUF_INIT;
@@ -300,6 +307,153 @@ static char *with(const char *query, const char *table)
 		else
 			buf_addc(&out, *query);
 	return buf_detach(&out);
+}
+
+/* ---- folders ---- */
+
+#define TEXT(text) text, strlen(text)
+#define IN(folder, offset, end) "topics/f/" folder "/f+0+000000" offset "." end
+
+/* What a query says with a condition on folders, and with the same one as DuckDB cannot
+ * judge it before it reads: '@' becomes the condition. */
+static void expect_where(const char *query, const char *condition, const char *rows)
+{
+	AUTO(freep) char *hidden = xasprintf("((%s) = (random() < 2))", condition);
+	AUTO(freep) char *plain = with(query, condition);
+	AUTO(freep) char *opaque = with(query, hidden);
+
+	expect(plain, rows);
+	expect(opaque, rows);
+}
+
+static void put_folders(const char *end)
+{
+	static const char schema[] = RECORD(TWO(FIELD("id", "\"long\""), FIELD("s", "\"string\"")));
+	static const char *const folders[] = {"year=2023/month=12", "year=2024/month=01",
+					      "year=2024/month=02"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
+		AUTO(freep)
+		char *path = xasprintf("topics/f/%s/f+0+000000%zu000.%s", folders[i], i, end);
+		AUTO(freep) char *value = xasprintf("{\"id\":%zu,\"s\":\"%s\"}", i, folders[i]);
+		AUTO(freep)
+		char *row = xasprintf("SELECT %zu::BIGINT AS id, '%s' AS s", i, folders[i]);
+
+		if (strcmp(end, "parquet") == 0) {
+			put_parquet(path, "id:9", schema, row);
+		} else if (strcmp(end, "avro") == 0) {
+			AUTO(buf_release) struct buf file = BUF_INIT;
+
+			avro_file_write(schema, CODEC_NULL, (const char *const[]){value, NULL}, 2,
+					&file);
+			put_named(path, "id:8", file.data, file.len);
+		} else {
+			put_text(path, value);
+		}
+	}
+}
+
+static void expect_folders(void)
+{
+	expect_where("SELECT id, year, month FROM f WHERE @ ORDER BY id", "year = 2024",
+		     "1,2024,1\n2,2024,2\n");
+	expect_where("SELECT count(*), max(s) FROM f WHERE @", "year < 2024 AND month = 12",
+		     "1,year=2023/month=12\n");
+	expect_where("SELECT count(*) FROM f WHERE @", "year IN (1, 2) OR month IS NULL", "0\n");
+	expect_where("SELECT id FROM f WHERE @ ORDER BY 1",
+		     "make_date(year, month, 1) >= DATE '2024-01-15'", "2\n");
+	expect("SELECT a.id, b.id FROM f a JOIN f b ON a.year = b.year AND a.month < b.month "
+	       "WHERE a.year = 2024",
+	       "1,2\n");
+	expect("SELECT year, count(*) FROM f GROUP BY ALL ORDER BY ALL; -- with its end",
+	       "2023,1\n2024,2\n");
+	/* who names none sees none */
+	expect("SELECT * FROM f WHERE id = 1", "1,year=2024/month=01\n");
+	expect("DESCRIBE SELECT year, id FROM f", "year,BIGINT,YES,,,\nid,BIGINT,YES,,,\n");
+}
+
+static void test_folders_parquet(void **state)
+{
+	(void)state;
+	put_folders("parquet");
+	expect_folders();
+}
+
+static void test_folders_avro(void **state)
+{
+	(void)state;
+	put_folders("avro");
+	expect_folders();
+}
+
+static void test_folders_json(void **state)
+{
+	(void)state;
+	put_folders("jsonl");
+	expect_folders();
+}
+
+/* Files that no plan needs are not opened: these are none. */
+static void test_pruning(void **state)
+{
+	(void)state;
+	put_folders("parquet");
+	put_folders("avro");
+	put_named(IN("year=2025/month=01", "5000", "parquet"), "id:9", TEXT("this is no Parquet"));
+	put_named(IN("year=2025/month=01", "6000", "avro"), "id:8", TEXT("this is no Avro"));
+	expect("SELECT count(*) FROM f WHERE year < 2025", "6\n");
+	expect("SELECT count(*) FROM f WHERE year = 2023", "2\n");
+	expect("SELECT count(*) FROM f WHERE year + month > 2030 AND year < 2024", "2\n");
+	expect_error("SELECT count(*) FROM f WHERE year = 2025", ST_FAILED, "2025");
+	expect_error("SELECT count(id) FROM f WHERE year >= 2024", ST_FAILED, "2025");
+	expect_error("SELECT count(id) FROM f", ST_FAILED, "2025");
+}
+
+/* Values as paths have them, and folders that only look so. */
+static void test_folder_values(void **state)
+{
+	static const char *const folders[] = {
+		"c=DE",
+		"c=a%2Fb%3D'%22",
+		"c=__HIVE_DEFAULT_PARTITION__",
+		"c=%5F_HIVE_DEFAULT_PARTITION__",
+		"c=NULL",
+		"c=",
+		"c=%00",
+		"c=%FF",
+		"c=%zz",
+		"x/=1/c",
+		"C=de",
+		"c=DE/c=FR",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
+		AUTO(freep)
+		char *path = xasprintf("topics/f/%s/f+0+00000%zu.jsonl", folders[i], 10000 + i);
+		AUTO(freep)
+		char *parquet =
+			xasprintf("topics/f/%s/f+0+00000%zu.parquet", folders[i], 20000 + i);
+		AUTO(freep) char *line = xasprintf("{\"i\":%zu}\n", i);
+		AUTO(freep) char *row = xasprintf("SELECT %zu::BIGINT AS i", i);
+
+		put_text(path, line);
+		put_copy(parquet, row, "FORMAT parquet");
+	}
+	expect("SELECT i, c, count(*) FROM f GROUP BY ALL ORDER BY i",
+	       "0,DE,2\n1,\"a/"
+	       "b='\"\"\",2\n2,,2\n3,__HIVE_DEFAULT_PARTITION__,2\n4,NULL,2\n5,\"\",2\n"
+	       "6,%00,2\n7,%FF,2\n8,%zz,2\n9,,2\n10,de,2\n11,DE,2\n");
+	expect_where("SELECT count(*), sum(i) FROM f WHERE @", "c = 'DE'", "4,22\n");
+	expect_where("SELECT count(*), sum(i) FROM f WHERE @", "c IS NULL", "4,22\n");
+	expect_where("SELECT count(*), sum(i) FROM f WHERE @", "c = 'NULL' OR c > 'a'", "6,30\n");
+	expect_where("SELECT count(*), sum(i) FROM f WHERE @", "c = ''", "2,10\n");
+	/* the files' own column counts, whatever their folders say */
+	put_copy(IN("id=7", "3000", "parquet"), "SELECT 1::BIGINT AS id", "FORMAT parquet");
+	put_copy(IN("id=8", "4000", "parquet"), "SELECT 2::BIGINT AS id", "FORMAT parquet");
+	expect("SELECT id FROM f WHERE id IS NOT NULL ORDER BY id", "1\n2\n");
+	expect("SELECT id FROM f WHERE id = 7", "");
+	expect("SELECT id, c FROM f WHERE id = 2 AND c IS NULL", "2,\n");
 }
 
 /* Text lies in the files' blocks, which are read again and again: no operator may
@@ -640,6 +794,11 @@ int main(void)
 	const struct CMUnitTest embedded[] = SUITE(open_embedded);
 	const struct CMUnitTest rest[] = {
 		cmocka_unit_test_setup_teardown(test_evolution, open_embedded, close_lake),
+		cmocka_unit_test_setup_teardown(test_folders_parquet, open_embedded, close_lake),
+		cmocka_unit_test_setup_teardown(test_folders_avro, open_embedded, close_lake),
+		cmocka_unit_test_setup_teardown(test_folders_json, open_embedded, close_lake),
+		cmocka_unit_test_setup_teardown(test_pruning, open_embedded, close_lake),
+		cmocka_unit_test_setup_teardown(test_folder_values, open_embedded, close_lake),
 		cmocka_unit_test_setup_teardown(test_avro_text, open_embedded, close_lake),
 		cmocka_unit_test_setup_teardown(test_output, open_embedded, close_lake),
 		cmocka_unit_test_setup_teardown(test_escapes, open_embedded, close_lake),
