@@ -120,7 +120,7 @@ static enum status fields(struct compiler *k, const struct schema_node *n, struc
 	k->open[n->index] = true;
 	add_children(c, n->n_fields);
 	for (size_t i = 0; st == ST_OK && i < n->n_fields; i++) {
-		st = child(k, c, i, n->fields[i].type, n->fields[i].name, n->fields[i].id);
+		st = child(k, c, i, n->fields[i].type, n->fields[i].column, n->fields[i].id);
 		c->has_width = c->has_width || c->children[i].has_width;
 	}
 	k->open[n->index] = false;
@@ -361,6 +361,8 @@ static enum status compile_type(struct compiler *k, const struct schema_node *n,
 			simple(k, c, COLUMN_UUID_TEXT, DUCKDB_TYPE_UUID);
 		else
 			text(k, c);
+		if (n->logical == LOGICAL_JSON)
+			k->duck->logical_type_set_alias(c->type, "JSON");
 		return ST_OK;
 	case SCHEMA_ENUM:
 		enumeration(k, n, c);

@@ -66,7 +66,7 @@ static enum status flush(struct parquet_file *f, struct err *err)
 
 /* ---- files ---- */
 
-static struct parquet_settings with_defaults(const struct parquet_settings *s)
+struct parquet_settings parquet_settings_full(const struct parquet_settings *s)
 {
 	struct parquet_settings full = *s;
 
@@ -120,7 +120,7 @@ enum status parquet_file_new(const struct parquet_settings *settings, const stru
 
 	if (st != ST_OK)
 		return st;
-	f->settings = with_defaults(settings);
+	f->settings = parquet_settings_full(settings);
 	f->duck = settings->engine->duck;
 	f->schema_json = xstrdup(schema_json);
 	f->rows = column_rows_new(f->columns, NULL, 0);
@@ -189,12 +189,12 @@ uint64_t parquet_file_bytes(const struct parquet_file *f)
 
 size_t parquet_group_copies(const struct parquet_settings *s)
 {
-	return PARQUET_GROUP_COPIES + (s->sort.n ? PARQUET_HELD_GROUPS : 0);
+	return PARQUET_GROUP_COPIES + (s->sort.n ? PARQUET_HELD_GROUPS : 0) + (s->infer ? 1 : 0);
 }
 
 size_t parquet_file_memory(const struct parquet_settings *s)
 {
-	struct parquet_settings full = with_defaults(s);
+	struct parquet_settings full = parquet_settings_full(s);
 
 	return (size_t)PARQUET_FILE_BYTES + parquet_group_copies(s) * full.group_bytes;
 }

@@ -48,7 +48,11 @@ struct parquet_settings {
 	size_t group_rows;
 	bool defer; /* lake_upload_defer() for its uploads */
 	struct sort_columns sort; /* borrowed while files are made */
+	bool infer; /* columns are made from JSON, a row group of which is held for that */
 };
+
+/* With the defaults in the place of zeros. */
+struct parquet_settings parquet_settings_full(const struct parquet_settings *settings);
 
 /* Can rows of the schema be columns, and be sorted by those (NULL: none)? ST_FAILED says
  * why not. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "connector/columnar/sql_avro.h"
+#include "connector/columnar/sql_union_types.h"
 #include "connector/schema/compatible.h"
 
 /* ---- one group ---- */
@@ -128,12 +129,15 @@ struct arm {
 	size_t reads; /* how many of the others it can read */
 	long long id; /* in the registry; -1: none */
 	json_int_t votes;
+	struct buf changes; /* what stands behind its `*` */
 };
 
 static void arms_free(struct arm *arms, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		schema_free(arms[i].schema);
+		buf_release(&arms[i].changes);
+	}
 	free(arms);
 }
 
@@ -232,6 +236,37 @@ static void add_renames(struct buf *out, const struct arm *arm, const struct arm
 		buf_addc(out, ')');
 }
 
+/* ---- types ---- */
+
+/* " EXCLUDE (a,..) REPLACE (to_json(b) AS b,..)": what is null in every row is left out,
+ * so that it widens no other's type; what has no type in common is JSON. */
+static void add_changes(struct buf *out, const struct arm *arm, const struct union_columns *u)
+{
+	AUTO(buf_release) struct buf exclude = BUF_INIT;
+	AUTO(buf_release) struct buf replace = BUF_INIT;
+	size_t left = arm->schema ? union_schema_columns(arm->schema) : 0;
+
+	for (size_t i = 0, n = left; i < n; i++) {
+		const char *name = union_schema_column(arm->schema, i);
+		enum union_column what = union_columns_look(u, arm->schema, i);
+
+		if (what == UNION_NULL && left > 1) {
+			left--;
+			buf_adds(&exclude, exclude.len ? "," : " EXCLUDE (");
+			sql_add_identifier(&exclude, name);
+		} else if (what == UNION_JSON) {
+			buf_adds(&replace, replace.len ? ",to_json(" : " REPLACE (to_json(");
+			sql_add_identifier(&replace, name);
+			buf_adds(&replace, ") AS ");
+			sql_add_identifier(&replace, name);
+		}
+	}
+	if (exclude.len)
+		buf_addf(out, "%s)", exclude.data);
+	if (replace.len)
+		buf_addf(out, "%s)", replace.data);
+}
+
 /* ---- all ---- */
 
 /* No rows, but columns: those of the newest schema, in its order. */
@@ -241,20 +276,19 @@ static enum status add_order(struct buf *out, const struct arm *newest, struct e
 	json_t *one = json_pack("[O]", json_array_get(files, 0));
 	enum status st;
 
-	buf_adds(out, "SELECT * FROM ");
+	buf_addf(out, "SELECT *%s FROM ", buf_str(&newest->changes));
 	st = add_source(out, newest->group, one, err);
 	buf_adds(out, " WHERE false");
 	json_decref(one);
 	return st;
 }
 
-static enum status add_select(struct buf *out, const struct arm *arm, const struct arm *newest,
-			      const json_t *files, const char *values, struct err *err)
+static enum status add_select(struct buf *out, const struct arm *arm, const json_t *files,
+			      const char *values, struct err *err)
 {
 	if (out->len)
 		buf_adds(out, " UNION ALL BY NAME ");
-	buf_adds(out, "SELECT *");
-	add_renames(out, arm, newest);
+	buf_addf(out, "SELECT *%s", buf_str(&arm->changes));
 	if (values)
 		buf_addf(out, ",%s", values);
 	buf_adds(out, " FROM ");
@@ -262,8 +296,7 @@ static enum status add_select(struct buf *out, const struct arm *arm, const stru
 }
 
 /* A group, or what is left of it, folder by folder. */
-static enum status add_arm(struct buf *out, const struct arm *arm, const struct arm *newest,
-			   struct err *err)
+static enum status add_arm(struct buf *out, const struct arm *arm, struct err *err)
 {
 	const json_t *parts = json_object_get(arm->group, "parts"), *part;
 	const json_t *files = json_object_get(arm->group, "files");
@@ -271,9 +304,9 @@ static enum status add_arm(struct buf *out, const struct arm *arm, const struct 
 	enum status st = ST_OK;
 
 	if (!parts || strcmp(text_of(arm->group, "format"), "json") == 0)
-		return add_select(out, arm, newest, files, NULL, err);
-	json_array_foreach(parts, i, part) if (st == ST_OK) st = add_select(
-		out, arm, newest, json_object_get(part, "files"), text_of(part, "values"), err);
+		return add_select(out, arm, files, NULL, err);
+	json_array_foreach(parts, i, part) if (st == ST_OK) st =
+		add_select(out, arm, json_object_get(part, "files"), text_of(part, "values"), err);
 	return st;
 }
 
@@ -284,6 +317,8 @@ enum status sql_union_add(struct sql_session *s, const json_t *groups, struct bu
 	struct arm *arms = xcalloc(n + 1, sizeof(*arms));
 	const struct arm *newest = NULL;
 	AUTO(buf_release) struct buf all = BUF_INIT;
+	AUTO(freep) const struct schema **schemas = xcalloc(n + 1, sizeof(*schemas));
+	AUTO(union_columns_release) struct union_columns u = {.n = 0};
 	enum status st = ST_OK;
 
 	for (size_t i = 0; i < n; i++) {
@@ -293,10 +328,17 @@ enum status sql_union_add(struct sql_session *s, const json_t *groups, struct bu
 	}
 	if (st == ST_OK)
 		newest = find_newest(arms, n);
+	for (size_t i = 0; i < n; i++)
+		schemas[i] = arms[i].schema;
+	union_columns_find(&u, schemas, n);
+	for (size_t i = 0; i < n; i++) {
+		add_changes(&arms[i].changes, &arms[i], &u);
+		add_renames(&arms[i].changes, &arms[i], newest);
+	}
 	if (newest && newest != arms)
 		st = add_order(&all, newest, err);
 	for (size_t i = 0; st == ST_OK && i < n; i++)
-		st = add_arm(&all, &arms[i], newest, err);
+		st = add_arm(&all, &arms[i], err);
 	buf_addbuf(out, &all);
 	arms_free(arms, n);
 	return st;

@@ -85,13 +85,19 @@ void schema_canonical(const struct schema *s, struct buf *out)
 	add_node(&c, schema_root(s));
 }
 
+void schema_digest(const char *text, size_t len, struct buf *out)
+{
+	unsigned char digest[SHA256_DIGEST_LENGTH];
+
+	SHA256((const unsigned char *)text, len, digest);
+	buf_adds(out, "sha256:");
+	buf_add_hex(out, digest, sizeof(digest));
+}
+
 void schema_fingerprint(const struct schema *s, struct buf *out)
 {
 	AUTO(buf_release) struct buf text = BUF_INIT;
-	unsigned char digest[SHA256_DIGEST_LENGTH];
 
 	schema_canonical(s, &text);
-	SHA256((const unsigned char *)text.data, text.len, digest);
-	buf_adds(out, "sha256:");
-	buf_add_hex(out, digest, sizeof(digest));
+	schema_digest(text.data, text.len, out);
 }

@@ -21,6 +21,14 @@ enum status compiled_schema_new(const char *name, const char *json, struct compi
 	return ST_OK;
 }
 
+enum status compiled_schema_of_text(const char *json, struct compiled_schema **out, struct err *err)
+{
+	AUTO(buf_release) struct buf name = BUF_INIT;
+
+	schema_digest(json, strlen(json), &name);
+	return compiled_schema_new(name.data, json, out, err);
+}
+
 void compiled_schema_free(struct compiled_schema *c)
 {
 	if (!c)

@@ -16,6 +16,10 @@ struct compiled_schema {
 /* name NULL: the fingerprint. ST_FAILED: no Avro schema. */
 MUST_CHECK enum status compiled_schema_new(const char *name, const char *json,
 					   struct compiled_schema **out, struct err *err);
+/* Its name is "sha256:<hex>" of the text itself, which tells schemas apart whose canonical
+ * form is the same. */
+MUST_CHECK enum status compiled_schema_of_text(const char *json, struct compiled_schema **out,
+					       struct err *err);
 void compiled_schema_free(struct compiled_schema *c);
 AUTO_DESTRUCTOR(struct compiled_schema, compiled_schema_free)
 

@@ -251,6 +251,7 @@ static const struct {
 	{"local-timestamp-micros", LOGICAL_LOCAL_TIMESTAMP_MICROS, SCHEMA_LONG},
 	{"local-timestamp-nanos", LOGICAL_LOCAL_TIMESTAMP_NANOS, SCHEMA_LONG},
 	{"duration", LOGICAL_DURATION, SCHEMA_FIXED},
+	{"json", LOGICAL_JSON, SCHEMA_STRING},
 };
 
 /* The most decimal digits that a signed number of n bytes always holds. */
@@ -334,6 +335,9 @@ static enum status parse_field(struct parser *p, struct schema_node *record, con
 			return err_set(p->err, ST_FAILED, "'%s' has two fields '%s'", record->name,
 				       name);
 	f->name = keep_text(p->s, name);
+	f->column = text_of(j, "iceberg-field-name")
+			    ? keep_text(p->s, text_of(j, "iceberg-field-name"))
+			    : f->name;
 	f->default_json = json_object_get(j, "default");
 	f->id = id_of(j, "field-id");
 	if (!read_aliases(p, j, &f->aliases, &f->n_aliases))

@@ -44,12 +44,16 @@ enum schema_logical {
 	LOGICAL_LOCAL_TIMESTAMP_MICROS,
 	LOGICAL_LOCAL_TIMESTAMP_NANOS,
 	LOGICAL_DURATION,
+	LOGICAL_JSON, /* of a string; not Avro's own: text that is JSON */
 };
 
 struct schema_node;
 
 struct schema_field {
 	const char *name;
+	/* "iceberg-field-name": what a column of it is called, where Avro does not allow that
+	 * for a name; else its name. */
+	const char *column;
 	const char **aliases;
 	size_t n_aliases;
 	const json_t *default_json; /* NULL: none */
@@ -102,6 +106,8 @@ bool schema_primitive(const char *name, enum schema_type *out);
 void schema_canonical(const struct schema *s, struct buf *out);
 /* Appends "sha256:<hex>" of the parsing canonical form. */
 void schema_fingerprint(const struct schema *s, struct buf *out);
+/* Appends "sha256:<hex>" of a text. */
+void schema_digest(const char *text, size_t len, struct buf *out);
 
 /* Why the bytes are not exactly one value, with the path of the field:
  * "value.items[3].sku: the string is not UTF-8". ST_POISON, or ST_OK where

@@ -42,6 +42,7 @@ struct config {
 	bool record_metadata;
 	int64_t row_group_bytes, row_group_rows; /* Parquet; bytes 0: by memory.max.bytes */
 	struct text_list sort_columns; /* Parquet */
+	bool json_infer;
 	char *schema_text; /* of value.converter.schema.file; NULL */
 	const char *registry_urls;
 	char *registry_user, *registry_password; /* NULL: none */

@@ -112,6 +112,11 @@ static const struct prop_def defs[] = {
 	 .min = 2048,
 	 .max = 1 << 30,
 	 .doc = "and at so many rows"},
+	{.name = "parquet.json.infer",
+	 .type = PROP_BOOL,
+	 .def = "false",
+	 .doc = "columns of JSON without a schema file are made from each file's records "
+		"(docs/parquet.md)"},
 	{.name = "parquet.sort.columns",
 	 .type = PROP_LIST,
 	 .doc = "columns that the rows of a file are sorted by, `a,b.c`: ascending, nulls last, "

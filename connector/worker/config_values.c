@@ -60,6 +60,7 @@ struct writer_settings config_writer(const struct config *c)
 		.group_bytes = (size_t)c->row_group_bytes,
 		.group_rows = (size_t)c->row_group_rows,
 		.sort = {(const char *const *)c->sort_columns.items, c->sort_columns.n},
+		.infer = c->json_infer,
 		.partitioner = c->partitioner,
 		.metadata = c->record_metadata,
 	};
@@ -103,6 +104,7 @@ enum status config_values(struct config *c, struct err *err)
 	c->record_metadata = prop_flag(&connector_table, &c->props, "record.metadata");
 	if (props_get(&c->props, "parquet.sort.columns"))
 		c->sort_columns = text_list_split(props_get(&c->props, "parquet.sort.columns"));
+	c->json_infer = prop_flag(&connector_table, &c->props, "parquet.json.infer");
 	settings = config_writer(c);
 	if (c->converter == CONVERTER_AVRO &&
 	    (c->format == FORMAT_AVRO || c->format == FORMAT_PARQUET))

@@ -47,6 +47,21 @@ enum status data_file_parquet(const struct parquet_settings *settings,
 	return ST_OK;
 }
 
+struct data_file *data_file_inferred(const struct parquet_settings *settings,
+				     const struct file_place *place, bool metadata)
+{
+	struct data_file *f = xcalloc(1, sizeof(*f));
+
+	f->place = place;
+	f->settings = *settings;
+	f->metadata = metadata;
+	f->inferred = inferred_rows_new(settings, metadata);
+	f->extension = "parquet";
+	f->content_type = "application/vnd.apache.parquet";
+	f->runs = (struct offset_runs)OFFSET_RUNS_INIT;
+	return f;
+}
+
 struct data_file *data_file_lines(struct lake *lake, const struct file_place *place, bool json,
 				  enum file_codec codec)
 {
@@ -73,7 +88,9 @@ void data_file_free(struct data_file *f)
 	if (!f)
 		return;
 	container_free(f->container);
-	parquet_file_free(f->parquet);
+	if (!f->inferred)
+		parquet_file_free(f->parquet);
+	inferred_rows_free(f->inferred);
 	line_file_free(f->lines);
 	offset_runs_release(&f->runs);
 	free(f->path);
@@ -122,6 +139,35 @@ enum status data_file_add_columns(struct data_file *f, int64_t offset, const voi
 	return ST_OK;
 }
 
+/* Takes up the file and the schema, where they have been made. */
+static void look_at_inferred(struct data_file *f)
+{
+	f->parquet = inferred_rows_file(f->inferred);
+	f->schema = inferred_rows_schema(f->inferred);
+}
+
+enum status data_file_add_object(struct data_file *f, int64_t offset, const char *text, size_t len,
+				 const struct buf *tail, enum shape_fit *fit, struct err *err)
+{
+	enum status st = inferred_rows_add(f->inferred, offset, text, len, tail, fit, err);
+
+	look_at_inferred(f);
+	if (st != ST_OK || *fit != SHAPE_FITS)
+		return st;
+	if (!f->records)
+		data_file_begin(f, offset);
+	data_file_count(f, offset);
+	return ST_OK;
+}
+
+/* The columns of the next file are made anew. */
+static void begin_inferred_anew(struct data_file *f)
+{
+	inferred_rows_free(f->inferred);
+	f->inferred = inferred_rows_new(&f->settings, f->metadata);
+	look_at_inferred(f);
+}
+
 enum status data_file_add_line(struct data_file *f, int64_t offset, const void *data, size_t len,
 			       struct err *err)
 {
@@ -137,14 +183,33 @@ enum status data_file_add_line(struct data_file *f, int64_t offset, const void *
 
 uint64_t data_file_bytes(const struct data_file *f)
 {
-	return f->container ? container_bytes(f->container)
-	       : f->parquet ? parquet_file_bytes(f->parquet)
-			    : line_file_bytes(f->lines);
+	return f->container  ? container_bytes(f->container)
+	       : f->parquet  ? parquet_file_bytes(f->parquet)
+	       : f->inferred ? inferred_rows_held(f->inferred)
+			     : line_file_bytes(f->lines);
 }
 
 enum status data_file_end(struct data_file *f, struct err *err)
 {
+	if (f->inferred) {
+		enum status st = inferred_rows_settle(f->inferred, err);
+
+		look_at_inferred(f);
+		if (st != ST_OK)
+			return st;
+	}
 	return f->parquet ? parquet_file_end(f->parquet, err) : ST_OK;
+}
+
+static enum status finish_upload(struct data_file *f, struct lake_upload **out, struct err *err)
+{
+	enum status st = data_file_end(f, err);
+
+	if (st != ST_OK)
+		return st;
+	return f->container ? container_finish(f->container, out, err)
+	       : f->parquet ? parquet_file_finish(f->parquet, &f->runs, out, err)
+			    : line_file_finish(f->lines, out, err);
 }
 
 enum status data_file_finish(struct data_file *f, struct written_file *out, struct err *err)
@@ -152,9 +217,7 @@ enum status data_file_finish(struct data_file *f, struct written_file *out, stru
 	struct written_file file = {.content_type = f->content_type, .meta = LAKE_META_INIT};
 	AUTO(buf_release) struct buf offsets = BUF_INIT;
 	char records[24];
-	enum status st = f->container ? container_finish(f->container, &file.upload, err)
-			 : f->parquet ? parquet_file_finish(f->parquet, &f->runs, &file.upload, err)
-				      : line_file_finish(f->lines, &file.upload, err);
+	enum status st = finish_upload(f, &file.upload, err);
 
 	if (st != ST_OK)
 		return err_wrap(err, st, "file '%s'", f->path);
@@ -172,6 +235,8 @@ enum status data_file_finish(struct data_file *f, struct written_file *out, stru
 	file.records = f->records;
 	offset_runs_clear(&f->runs);
 	f->records = 0;
+	if (f->inferred)
+		begin_inferred_anew(f);
 	*out = file;
 	return ST_OK;
 }

@@ -6,6 +6,7 @@
 #include "connector/columnar/parquet_file.h"
 #include "connector/schema/compiled.h"
 #include "connector/writer/container.h"
+#include "connector/writer/inferred_rows.h"
 #include "connector/writer/line_file.h"
 #include "connector/writer/offset_runs.h"
 #include "connector/writer/partition_writer.h"
@@ -26,7 +27,10 @@ struct data_file {
 	const struct file_place *place;
 	const struct compiled_schema *schema; /* NULL: none. Borrowed */
 	struct container *container; /* one of the three */
-	struct parquet_file *parquet;
+	struct parquet_file *parquet; /* NULL also where inferred has not made it */
+	struct inferred_rows *inferred; /* whose parquet and schema are */
+	struct parquet_settings settings; /* of inferred */
+	bool metadata; /* of inferred */
 	struct line_file *lines;
 	const char *extension; /* static: "avro", "jsonl.gz" */
 	const char *content_type; /* static */
@@ -48,6 +52,9 @@ MUST_CHECK enum status data_file_parquet(const struct parquet_settings *settings
 					 const struct file_place *place,
 					 const struct compiled_schema *schema, bool json,
 					 struct data_file **out, struct err *err);
+/* Of JSON whose columns are made from it; metadata: rows have _kafka. */
+struct data_file *data_file_inferred(const struct parquet_settings *settings,
+				     const struct file_place *place, bool metadata);
 /* Lines of JSON, or of anything. */
 struct data_file *data_file_lines(struct lake *lake, const struct file_place *place, bool json,
 				  enum file_codec codec);
@@ -86,6 +93,11 @@ MUST_CHECK static inline enum status data_file_add_row(struct data_file *f, int6
  * schema, or columns cannot hold it. */
 MUST_CHECK enum status data_file_add_columns(struct data_file *f, int64_t offset, const void *data,
 					     size_t len, struct err *err);
+/* Makes a row of a JSON object, and of the tail's bytes, in a file that data_file_inferred()
+ * made. fit: inferred_rows_add(). */
+MUST_CHECK enum status data_file_add_object(struct data_file *f, int64_t offset, const char *text,
+					    size_t len, const struct buf *tail, enum shape_fit *fit,
+					    struct err *err);
 MUST_CHECK enum status data_file_add_line(struct data_file *f, int64_t offset, const void *data,
 					  size_t len, struct err *err);
 uint64_t data_file_bytes(const struct data_file *f);

@@ -62,6 +62,7 @@ static struct parquet_settings parquet_settings(const struct writer_settings *s)
 		.group_bytes = s->group_bytes,
 		.group_rows = s->group_rows,
 		.sort = s->sort,
+		.infer = s->infer,
 	};
 }
 
@@ -172,7 +173,9 @@ static enum status open_file(struct partition_writer *w, const struct row_schema
 	enum status st = ST_OK;
 
 	parquet.defer = defer;
-	if (!schema->row)
+	if (schema->key == KEY_INFERRED)
+		*out = data_file_inferred(&parquet, &w->place, s->metadata);
+	else if (!schema->row)
 		*out = data_file_lines(s->lake, &w->place, s->format == FORMAT_JSON, s->codec);
 	else if (s->format == FORMAT_PARQUET)
 		st = data_file_parquet(&parquet, &w->place, schema->row,
@@ -430,6 +433,47 @@ static enum status append_own(struct partition_writer *w, const struct record *r
 	return st == ST_OK ? append_row(w, r, &row, err) : st;
 }
 
+static const struct row_schema inferred = {.key = KEY_INFERRED};
+
+/* An object of columns that are made from it and its neighbours. *fit SHAPE_NEVER: it can
+ * be none, and nothing was appended. */
+static enum status append_object(struct partition_writer *w, const struct record *r,
+				 const struct json_line *line, enum shape_fit *fit, struct err *err)
+{
+	const struct row row = {
+		.schema = &inferred, .value = line->text, .len = line->len, .json = true};
+	struct data_file *f;
+	enum status st = file_of(w, r, &row, &f, err);
+
+	buf_clear(&w->tail);
+	if (w->settings->metadata)
+		record_metadata_add(&w->tail, r);
+	if (st == ST_OK)
+		st = data_file_add_object(f, r->offset, line->text, line->len, &w->tail, fit, err);
+	if (st == ST_OK && *fit == SHAPE_GROWS) {
+		/* Of a file that has no rows yet it is one, or never. */
+		st = finish_early(w, f, err);
+		if (st == ST_OK)
+			st = file_of(w, r, &row, &f, err);
+		if (st == ST_OK)
+			st = data_file_add_object(f, r->offset, line->text, line->len, &w->tail,
+						  fit, err);
+	}
+	return st == ST_OK && *fit == SHAPE_FITS && is_full(w, f) ? finish_early(w, f, err) : st;
+}
+
+static enum status append_inferred(struct partition_writer *w, const struct record *r,
+				   struct err *err)
+{
+	enum shape_fit fit = SHAPE_NEVER;
+	struct json_line line;
+	enum status st = row_json(r, &line, err);
+
+	if (st == ST_OK && line.text[0] == '{')
+		st = append_object(w, r, &line, &fit, err);
+	return st == ST_OK && fit == SHAPE_NEVER ? append_own(w, r, err) : st;
+}
+
 static enum status append_tombstone(struct partition_writer *w, const struct record *r,
 				    struct err *err)
 {
@@ -441,7 +485,7 @@ static enum status append_tombstone(struct partition_writer *w, const struct rec
 
 static bool has_tombstone_rows(const struct writer_settings *s)
 {
-	return rows_of_values(s->format) && !rows_of_one_column(s);
+	return rows_of_values(s->format) && (s->infer || !rows_of_one_column(s));
 }
 
 enum status partition_writer_append(struct partition_writer *w, const struct record *r,
@@ -454,6 +498,8 @@ enum status partition_writer_append(struct partition_writer *w, const struct rec
 		st = append_tombstone(w, r, err);
 	else if (converter == CONVERTER_AVRO)
 		st = append_framed(w, r, err);
+	else if (w->settings->infer)
+		st = append_inferred(w, r, err);
 	else if (converter == CONVERTER_AVRO_RAW && w->last_serves && w->last &&
 		 w->last->key == KEY_OWN)
 		st = append_again(w, r->offset, r->value, r->value_len, err);

@@ -48,6 +48,9 @@ struct writer_settings {
 	size_t group_bytes; /* of a Parquet row group (parquet_file.h); 0: the default */
 	size_t group_rows;
 	struct sort_columns sort; /* of Parquet files */
+	/* Columns of Parquet files are made from their records' JSON; what cannot be one is
+	 * a row of the one column `value`. */
+	bool infer;
 	const struct partitioner *partitioner; /* NULL: a folder for each Kafka partition */
 	bool metadata; /* rows have `_kafka` (record_metadata.h) */
 	/* With a partitioner: files that a writer has open at most; 0: any number. */

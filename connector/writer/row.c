@@ -134,7 +134,7 @@ static enum status own_schema(struct row_source *s, const struct row_schema **ou
 
 /* ---- values ---- */
 
-static enum status check_json(const struct record *r, struct json_line *out, struct err *err)
+enum status row_json(const struct record *r, struct json_line *out, struct err *err)
 {
 	const char *why;
 	size_t where;
@@ -159,7 +159,7 @@ static enum status make_line(struct row_source *s, const struct record *r, struc
 	if (!r->value) {
 		line = (struct json_line){.text = "null", .len = 4};
 	} else if (set->converter == CONVERTER_JSON) {
-		st = check_json(r, &line, err);
+		st = row_json(r, &line, err);
 		if (st == ST_OK && line.broken)
 			json_line_flatten(&line, &s->scratch);
 	} else {
@@ -182,7 +182,7 @@ static enum status make_nullable(const struct writer_settings *set, const struct
 	struct json_line json;
 
 	if (r->value && set->converter == CONVERTER_JSON) {
-		enum status st = check_json(r, &json, err);
+		enum status st = row_json(r, &json, err);
 
 		if (st != ST_OK)
 			return st;

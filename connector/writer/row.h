@@ -4,12 +4,14 @@
 #define TIDEMARK_WRITER_ROW_H
 
 #include "connector/schema/compiled.h"
+#include "connector/writer/json_line.h"
 #include "connector/writer/partition_writer.h"
 #include "connector/writer/partitioner.h"
 
 /* Keys of schemas beside the registry's ids, which are not negative. */
 #define KEY_OWN (-1) /* the only schema, or lines */
 #define KEY_TOMBSTONES (-2)
+#define KEY_INFERRED (-3) /* each file has its own */
 
 /* One schema of a writer's records, and what is derived from it. */
 struct row_schema {
@@ -53,6 +55,9 @@ MUST_CHECK enum status row_of_id(struct row_source *s, int32_t id, struct row *r
 				 struct err *err);
 MUST_CHECK enum status row_of_record(struct row_source *s, const struct record *r, struct row *row,
 				     struct err *err);
+/* The record's value as JSON, without the blanks around it; it lies in the value.
+ * ST_POISON: it is none. */
+MUST_CHECK enum status row_json(const struct record *r, struct json_line *out, struct err *err);
 /* A row of a tombstone's own schema. */
 MUST_CHECK enum status row_of_tombstone(struct row_source *s, const struct record *r,
 					struct row *row, struct err *err);

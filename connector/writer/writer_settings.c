@@ -61,6 +61,20 @@ enum status writer_options_check(const struct writer_settings *s, struct err *er
 			       "parquet.sort.columns=%s: only Parquet files are sorted; take "
 			       "format=parquet, or remove this",
 			       buf_str(&columns));
+	if (!s->infer)
+		return ST_OK;
+	if (s->format != FORMAT_PARQUET)
+		return err_set(err, ST_USAGE,
+			       "parquet.json.infer=true: only Parquet files have columns; take "
+			       "format=parquet, or remove this");
+	if (s->converter != CONVERTER_JSON)
+		return err_set(err, ST_USAGE,
+			       "parquet.json.infer=true: only JSON has columns to be inferred; "
+			       "take value.converter=json, or remove this");
+	if (s->schema_json)
+		return err_set(err, ST_USAGE,
+			       "parquet.json.infer=true: value.converter.schema.file says what the "
+			       "columns are; remove one of the two");
 	return ST_OK;
 }
 
@@ -119,7 +133,7 @@ enum status writer_settings_check(const struct writer_settings *s, struct err *e
 			       "take value.converter=json or string");
 	if (check_extras(s, err) != ST_OK || writer_options_check(s, err) != ST_OK)
 		return ST_USAGE;
-	if (s->sort.n && rows_of_one_column(s))
+	if (s->sort.n && rows_of_one_column(s) && !s->infer)
 		return check_one_column(s, err);
 	return s->schema_json ? check_schema(s, err) : ST_OK;
 }

@@ -456,6 +456,52 @@ static void test_folder_values(void **state)
 	expect("SELECT id, c FROM f WHERE id = 2 AND c IS NULL", "2,\n");
 }
 
+#define JSON "{\"type\":\"string\",\"logicalType\":\"json\"}"
+#define LIST(type) "{\"type\":\"array\",\"items\":" type "}"
+#define SUB(type) "{\"type\":\"record\",\"name\":\"S\",\"fields\":[" FIELD("b", type) "]}"
+
+/* Files of one topic that disagree on a column's type: it is JSON where no type holds all;
+ * a column of nulls has no say. */
+static void test_disagreement(void **state)
+{
+	(void)state;
+	put_parquet(NAMED("odd", "0000", "parquet"), "sha256:1",
+		    RECORD(TWO(FIELD("n", "\"long\""),
+			       TWO(FIELD("x", "\"long\""), FIELD("y", "\"boolean\"")))),
+		    "SELECT 1::BIGINT AS n, 5::BIGINT AS x, true AS y");
+	put_parquet(NAMED("odd", "0001", "parquet"), "sha256:2",
+		    RECORD(TWO(FIELD("n", "\"long\""),
+			       TWO(FIELD("x", "\"double\""), FIELD("y", "[\"null\"]")))),
+		    "SELECT 2::BIGINT AS n, 1.5::DOUBLE AS x, NULL::INTEGER AS y");
+	expect("FROM odd ORDER BY n", "1,5.0,true\n2,1.5,\n");
+	put_parquet(NAMED("odd", "0002", "parquet"), "sha256:3",
+		    RECORD(TWO(FIELD("n", "\"long\""), FIELD("X", "\"string\""))),
+		    "SELECT 3::BIGINT AS n, 'text' AS \"X\"");
+	expect("SELECT n, typeof(x), x FROM odd ORDER BY n",
+	       "1,VARCHAR,5\n2,VARCHAR,1.5\n3,VARCHAR,text\n");
+	put_parquet(NAMED("odd", "0003", "parquet"), "sha256:4",
+		    RECORD(TWO(FIELD("n", "\"long\""), FIELD("x", JSON))),
+		    "SELECT 4::BIGINT AS n, '[1, \"a\"]'::JSON AS x");
+	put_parquet(NAMED("odd", "0004", "parquet"), "sha256:5",
+		    RECORD(TWO(FIELD("n", "\"long\""), FIELD("x", LIST("\"long\"")))),
+		    "SELECT 5::BIGINT AS n, [7] AS x");
+	put_parquet(NAMED("odd", "0005", "parquet"), "sha256:6",
+		    RECORD(TWO(FIELD("n", "\"long\""), FIELD("x", SUB("\"long\"")))),
+		    "SELECT 6::BIGINT AS n, {'b': 8} AS x");
+	put_parquet(NAMED("odd", "0006", "parquet"), "sha256:7",
+		    RECORD(TWO(FIELD("n", "\"long\""), FIELD("x", "[\"null\"]"))),
+		    "SELECT 7::BIGINT AS n, NULL::INTEGER AS x");
+	expect("SELECT n, typeof(x), x->>'$' FROM odd ORDER BY n",
+	       "1,JSON,5\n2,JSON,1.5\n3,JSON,text\n4,JSON,\"[1,\"\"a\"\"]\"\n5,JSON,[7]\n"
+	       "6,JSON,\"{\"\"b\"\":8}\"\n7,JSON,\n");
+	/* what is no record, beside a column of its name */
+	put_parquet(NAMED("own", "0000", "parquet"), "sha256:1",
+		    RECORD(FIELD("value", "\"string\"")), "SELECT 'text' AS value");
+	put_parquet(NAMED("own", "0001", "parquet"), "sha256:2", "[\"null\",\"string\"]",
+		    "SELECT '[1]'::JSON AS value");
+	expect("SELECT value->>'$' FROM own ORDER BY 1", "[1]\ntext\n");
+}
+
 /* Text lies in the files' blocks, which are read again and again: no operator may
  * keep what is no longer there. The same rows as JSON say what is right. */
 static void test_avro_text(void **state)
@@ -799,6 +845,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_folders_json, open_embedded, close_lake),
 		cmocka_unit_test_setup_teardown(test_pruning, open_embedded, close_lake),
 		cmocka_unit_test_setup_teardown(test_folder_values, open_embedded, close_lake),
+		cmocka_unit_test_setup_teardown(test_disagreement, open_embedded, close_lake),
 		cmocka_unit_test_setup_teardown(test_avro_text, open_embedded, close_lake),
 		cmocka_unit_test_setup_teardown(test_output, open_embedded, close_lake),
 		cmocka_unit_test_setup_teardown(test_escapes, open_embedded, close_lake),

@@ -72,6 +72,10 @@ flight=(value.converter.schema.file=config/flights.avsc format=parquet)
 refused 'sorted JSON lines' 2 'parquet.sort.columns=origin,delay: only Parquet files are sorted; take format=parquet' parquet.sort.columns=origin,delay format=json
 refused 'sorted containers' 2 'parquet.sort.columns=x: only Parquet' parquet.sort.columns=x value.converter=avro format=avro value.converter.schema.registry.url=http://127.0.0.1:1
 refused 'sorted by a column that is none' 2 "parquet.sort.columns: there is no column 'nobody'; there are date, " "${flight[@]}" parquet.sort.columns=origin,nobody
+refused 'columns of JSON lines' 2 'parquet.json.infer=true: only Parquet files have columns; take format=parquet' parquet.json.infer=true format=json
+refused 'columns of text' 2 'parquet.json.infer=true: only JSON has columns' parquet.json.infer=true value.converter=string format=parquet
+refused 'columns of Avro' 2 'parquet.json.infer=true: only JSON' parquet.json.infer=true value.converter=avro format=parquet value.converter.schema.registry.url=http://127.0.0.1:1
+refused 'columns of a schema' 2 'parquet.json.infer=true: value.converter.schema.file says' parquet.json.infer=true "${flight[@]}"
 refused 'a gate without a command' 2 'gates.g.command' gates=g gates.g.type=command
 refused 'a gate of no known type' 2 'gates.g.type' gates=g gates.g.type=magic
 refused 'a gate time-out that is none' 2 'gates.g.timeout.ms' gates=g gates.g.type=command gates.g.command=true gates.g.timeout.ms=12abc
