@@ -19,6 +19,7 @@
 #include "core/base/clock.h"
 
 #define WAIT_MS 50 /* how soon stop is seen */
+#define CHECK_MS ((int64_t)30000)
 #define READ_BYTES ((size_t)256 << 10)
 
 static const char *program; /* NULL: it is looked for */
@@ -263,14 +264,15 @@ static enum status hear(struct child *c, json_t **out, struct err *err)
 
 /* ---- the talk ---- */
 
-static enum status send_request(struct child *c, const struct sql_workspace *w, struct err *err)
+/* folder: of the workspace; NULL: there is none. */
+static enum status send_request(struct child *c, const char *folder, struct err *err)
 {
 	const struct sql_query *q = c->query;
 	json_t *request =
-		json_pack("{s:s,s:s,s:i,s:I,s:I,s:s}", "version", TIDEMARK_VERSION, "query",
+		json_pack("{s:s,s:s,s:i,s:I,s:I,s:s*}", "version", TIDEMARK_VERSION, "query",
 			  q->text, "format", (int)q->format, "memory",
 			  (json_int_t)(q->memory_bytes ? q->memory_bytes : SQL_MEMORY_BYTES),
-			  "threads", (json_int_t)q->threads, "folder", sql_workspace_folder(w));
+			  "threads", (json_int_t)q->threads, "folder", folder);
 	enum status st;
 
 	if (!request)
@@ -336,7 +338,7 @@ static enum status talk(struct child *c, const struct sql_catalog *catalog,
 			struct sql_answer *out, struct err *err)
 {
 	json_t *answer = NULL;
-	enum status st = send_request(c, w, err);
+	enum status st = send_request(c, sql_workspace_folder(w), err);
 
 	if (st == ST_OK && catalog->open)
 		st = catalog->open(catalog->ctx, err);
@@ -379,5 +381,25 @@ enum status sql_ask(const struct sql_query *query, const struct sql_catalog *cat
 	end(&c);
 	if (st != ST_OK && err)
 		*err = why;
+	return st;
+}
+
+enum status sql_check(const char *text, struct err *err)
+{
+	const struct sql_query query = {.text = text, .timeout_ms = CHECK_MS};
+	struct clock *clock = clock_system();
+	struct child c = {.query = &query, .pid = -1, .control = -1, .data = -1, .errors = -1};
+	json_t *names = NULL;
+	enum status st;
+
+	c.end_us = clock->mono_us(clock) + CHECK_MS * 1000;
+	st = start(&c, err);
+	if (st == ST_OK)
+		st = send_request(&c, NULL, err);
+	if (st == ST_OK)
+		st = hear(&c, &names, err);
+	json_decref(names);
+	begin_end(&c);
+	end(&c);
 	return st;
 }

@@ -83,6 +83,10 @@ MUST_CHECK enum status sql_ask(const struct sql_query *query, const struct sql_c
 			       const struct sql_sink *sink, struct sql_answer *out,
 			       struct err *err);
 
+/* Is the query one that may be asked, as far as its text says? ST_USAGE: no. Whatever
+ * else is returned says nothing of it (DuckDB is not there). */
+MUST_CHECK enum status sql_check(const char *text, struct err *err);
+
 /* Which program is run as the child: where nothing was said tidemark-sql beside this program,
  * or in ../lib/tidemark. For tests, which lie elsewhere. The text is borrowed. */
 void sql_use_program(const char *path);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "connector/columnar/sql.h"
 #include "connector/schema/avro_fields.h"
 #include "connector/gates/gate_table.h"
 
@@ -340,6 +341,18 @@ static enum status query_bound_of(const struct reading *r, const char *key, char
 	return ST_OK;
 }
 
+/* Where DuckDB is not there, the gate says so when it runs. */
+static enum status check_query(const struct reading *r, const char *query, struct err *err)
+{
+	AUTO(freep) char *remedy = NULL;
+	struct err why = ERR_INIT;
+
+	if (sql_check(query, &why) != ST_USAGE)
+		return ST_OK;
+	remedy = xasprintf("%s; give one SELECT over added, merged and target", why.text);
+	return wrong(r, "query", remedy, err);
+}
+
 static enum status query_of(const struct reading *r, struct gate_config *g, struct err *err)
 {
 	const char *query = text_of(r, "query");
@@ -361,7 +374,7 @@ static enum status query_of(const struct reading *r, struct gate_config *g, stru
 			err);
 	g->query = xstrdup(query);
 	g->memory_bytes = (uint64_t)number_of(r, "memory.max.bytes");
-	return ST_OK;
+	return check_query(r, query, err);
 }
 
 static enum status command_of(const struct reading *r, struct gate_config *g, struct err *err)

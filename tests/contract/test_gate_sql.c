@@ -17,6 +17,8 @@
 
 static struct gate_world w;
 
+static char *program; /* of a query */
+
 #define ASK(query) "gates=g\ngates.g.type=sql\ngates.g.query=" query "\n"
 
 /* ---- no rows ---- */
@@ -228,9 +230,18 @@ static void test_ends(void **state)
 	gate_expect(&w, ST_HELD, "no verdict within 300 ms",
 		    ASK("SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE (a.range * "
 			"b.range) % 7 = 3") "gates.g.timeout.ms=300\n");
-	gate_expect(&w, ST_USAGE, "gate g could not be run: only one SELECT",
+	gate_expect(&w, ST_USAGE, "gates.g.query=COPY added TO '/tmp/x': only one SELECT",
 		    ASK("COPY added TO '/tmp/x'"));
 	gate_expect(&w, ST_USAGE, "in the place of a table", ASK("FROM read_csv('/etc/passwd')"));
+	gate_expect(&w, ST_USAGE, "gates.g.query=SELECT FROM WHERE: ", ASK("SELECT FROM WHERE"));
+	gate_expect(&w, ST_USAGE, "give one SELECT over added, merged and target",
+		    ASK("SELECT count(* FROM added"));
+	/* where it cannot be judged, the gate says so when it runs */
+	sql_use_program("/bin/false");
+	gate_expect(&w, ST_FAILED,
+		    "gate g could not be run: the query's process ended with exit code 1",
+		    ASK("SELECT FROM WHERE"));
+	sql_use_program(program);
 	setenv("TIDEMARK_KILL_AT", "sql.run:1", 1);
 	gate_expect(&w, ST_FAILED, "gate g could not be run: the query's process was killed",
 		    ASK("FROM added"));
@@ -253,7 +264,6 @@ static void test_ends(void **state)
 
 int main(void)
 {
-	AUTO(freep) char *program = child_program_path("tidemark-sql");
 	const struct CMUnitTest tests[] = {
 		GATE_TEST(test_rows, &w),
 		GATE_TEST(test_tables, &w),
@@ -267,6 +277,7 @@ int main(void)
 		GATE_TEST(test_ends, &w),
 	};
 
+	program = child_program_path("tidemark-sql");
 	sql_use_program(program);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
