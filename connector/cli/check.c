@@ -7,6 +7,7 @@
 #include "connector/cli/guarded.h"
 #include "connector/cli/progress.h"
 #include "connector/history/verify.h"
+#include "connector/schema/utf8.h"
 
 /* ---- printing ---- */
 
@@ -15,16 +16,16 @@ static json_t *json_names(const struct lake_names *names)
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < names->n; i++)
-		json_array_append_new(list, cli_json_text(names->items[i]));
+		json_array_append_new(list, utf8_json(names->items[i]));
 	return list;
 }
 
 static void print_json(const struct lake_finding *f)
 {
-	json_t *o = json_pack("{s:s,s:b,s:s,s:o,s:o,s:o}", "type", "finding", "damage",
-			      (int)f->damage, "kind", f->kind, "name", cli_json_text(f->name),
-			      "text", cli_json_text(f->text), "remedy",
-			      f->remedy[0] ? cli_json_text(f->remedy) : json_null());
+	json_t *o =
+		json_pack("{s:s,s:b,s:s,s:o,s:o,s:o}", "type", "finding", "damage", (int)f->damage,
+			  "kind", f->kind, "name", utf8_json(f->name), "text", utf8_json(f->text),
+			  "remedy", f->remedy[0] ? utf8_json(f->remedy) : json_null());
 
 	json_object_set_new(o, "refs", json_names(&f->refs));
 	json_object_set_new(o, "commits", json_names(&f->commits));

@@ -6,6 +6,7 @@
 #include "connector/cli/stream.h"
 #include "connector/history/find.h"
 #include "connector/history/state.h"
+#include "connector/schema/utf8.h"
 
 static void print_found(const struct cli *cli, const struct stream *s, const struct found *f)
 {
@@ -13,12 +14,11 @@ static void print_found(const struct cli *cli, const struct stream *s, const str
 	bool shown = !lake_id_is_none(&f->published);
 
 	if (cli->json) {
-		cli_json_line(json_pack("{s:s,s:o,s:o,s:o,s:o}", "name", s->config.name, "commit",
-					cli_json_id(&f->checkpoint), "path",
-					f->path ? cli_json_text(f->path) : json_null(), "row",
-					f->path ? json_integer((json_int_t)f->row) : json_null(),
-					"published",
-					shown ? cli_json_id(&f->published) : json_null()));
+		cli_json_line(
+			json_pack("{s:s,s:o,s:o,s:o,s:o}", "name", s->config.name, "commit",
+				  cli_json_id(&f->checkpoint), "path", utf8_json(f->path), "row",
+				  f->path ? json_integer((json_int_t)f->row) : json_null(),
+				  "published", shown ? cli_json_id(&f->published) : json_null()));
 		return;
 	}
 	lake_id_short(&f->checkpoint, checkpoint);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "connector/cli/command.h"
+#include "connector/schema/utf8.h"
 #include "connector/cli/progress.h"
 #include "connector/history/retain.h"
 #include "core/base/props.h"
@@ -68,8 +69,7 @@ static void print_json(const struct lake_gc_options *o, const struct retention *
 	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
 		json_object_set_new(line, numbers[i].name,
 				    json_integer((json_int_t)numbers[i].value));
-	json_object_set_new(line, "history_kept_by",
-			    retention->keeper ? cli_json_text(retention->keeper) : json_null());
+	json_object_set_new(line, "history_kept_by", utf8_json(retention->keeper));
 	cli_json_line(line);
 }
 

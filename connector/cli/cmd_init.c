@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "connector/cli/command.h"
+#include "connector/schema/utf8.h"
 
 static enum status run(struct cli *cli, int n, char **args, struct err *err)
 {
@@ -18,8 +19,8 @@ static enum status run(struct cli *cli, int n, char **args, struct err *err)
 	if (st != ST_OK)
 		return st;
 	if (cli->json)
-		cli_json_line(json_pack("{s:o,s:o}", "lake", cli_json_text(lake_url(lake)),
-					"commit", cli_json_id(&head)));
+		cli_json_line(json_pack("{s:o,s:o}", "lake", utf8_json(lake_url(lake)), "commit",
+					cli_json_id(&head)));
 	else
 		printf("Created a lake in %s\n", lake_url(lake));
 	return ST_OK;

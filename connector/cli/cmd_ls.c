@@ -4,13 +4,15 @@
 #include <string.h>
 
 #include "connector/cli/command.h"
+#include "connector/history/checkpoint.h"
+#include "connector/schema/utf8.h"
 #include "core/base/buf.h"
 
 static json_t *entry_json(const struct lake_entry *e)
 {
-	return json_pack("{s:o,s:I,s:s,s:o}", "path", cli_json_text(e->path), "size",
+	return json_pack("{s:o,s:I,s:s,s:o}", "path", utf8_json(e->path), "size",
 			 (json_int_t)e->size, "checksum", e->checksum, "content_type",
-			 cli_json_text(e->content_type));
+			 utf8_json(e->content_type));
 }
 
 static void print_entry(const struct cli *cli, const struct lake_entry *e)
@@ -24,7 +26,7 @@ static void print_entry(const struct cli *cli, const struct lake_entry *e)
 static void print_folder(const struct cli *cli, const char *path)
 {
 	if (cli->json)
-		cli_json_line(json_pack("{s:o,s:b}", "path", cli_json_text(path), "folder", 1));
+		cli_json_line(json_pack("{s:o,s:b}", "path", utf8_json(path), "folder", 1));
 	else
 		printf("%12s  %s\n", "-", path);
 }
@@ -91,7 +93,7 @@ static void print_stat(const struct cli *cli, const struct lake_entry *e)
 	if (cli->json) {
 		json_t *object = entry_json(e);
 
-		json_object_set_new(object, "metadata", cli_json_meta(&e->meta));
+		json_object_set_new(object, "metadata", meta_json(&e->meta));
 		cli_json_line(object);
 		return;
 	}

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "connector/cli/command.h"
+#include "connector/schema/utf8.h"
 #include "core/base/clock.h"
 
 static void print_json(const struct lake_reflog_entry *e)
@@ -10,7 +11,7 @@ static void print_json(const struct lake_reflog_entry *e)
 		"{s:I,s:s,s:s,s:o,s:o,s:o,s:o,s:o}", "sequence", (json_int_t)e->sequence, "kind",
 		e->kind == LAKE_BRANCH ? "branch" : "tag", "name", e->name, "from",
 		cli_json_id(&e->from), "to", cli_json_id(&e->to), "time", cli_json_time(e->time_ms),
-		"committer", cli_json_text(e->committer), "reason", cli_json_text(e->reason)));
+		"committer", utf8_json(e->committer), "reason", utf8_json(e->reason)));
 }
 
 static void print_human(const struct lake_reflog_entry *e)

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "connector/cli/command.h"
+#include "connector/schema/utf8.h"
 
 /* ---- put ---- */
 
@@ -62,8 +63,8 @@ static enum status put(struct cli *cli, const char *branch, const char *path, co
 		return st;
 	(void)MOVE(up);
 	if (cli->json)
-		cli_json_line(json_pack("{s:o,s:I}", "path", cli_json_text(path), "size",
-					(json_int_t)size));
+		cli_json_line(
+			json_pack("{s:o,s:I}", "path", utf8_json(path), "size", (json_int_t)size));
 	else
 		printf("staged %s (%" PRIu64 " bytes) on %s\n", path, size, branch);
 	return ST_OK;
@@ -109,7 +110,7 @@ static enum status run_rm(struct cli *cli, int n, char **args, struct err *err)
 	if (st != ST_OK)
 		return st;
 	if (cli->json)
-		cli_json_line(json_pack("{s:o}", "path", cli_json_text(path)));
+		cli_json_line(json_pack("{s:o}", "path", utf8_json(path)));
 	else
 		printf("removed %s on %s, staged\n", path, branch);
 	return ST_OK;

@@ -7,6 +7,7 @@
 
 #include "connector/cli/command.h"
 #include "connector/columnar/columnar.h"
+#include "connector/schema/utf8.h"
 #include "core/net/http_server.h"
 
 /* The libraries are asked by name, not by their headers, so that each stays
@@ -69,12 +70,12 @@ static json_t *libraries(void)
 
 	for (size_t i = 0; i < ARRAY_SIZE(told); i++)
 		if (told[i].version && told[i].version())
-			json_object_set_new(object, told[i].name, cli_json_text(told[i].version()));
+			json_object_set_new(object, told[i].name, utf8_json(told[i].version()));
 	for (size_t i = 0; i < ARRAY_SIZE(filed); i++) {
 		AUTO(freep) char *version = version_by_file(filed[i].library, filed[i].symbol);
 
 		if (version)
-			json_object_set_new(object, filed[i].name, cli_json_text(version));
+			json_object_set_new(object, filed[i].name, utf8_json(version));
 	}
 	return object;
 }

@@ -112,11 +112,8 @@ MUST_CHECK enum status cli_folder(struct lake *lake, const struct lake_id *id, c
 
 /* Prints the object as one line and releases it. */
 void cli_json_line(json_t *object);
-/* A JSON string; bytes that are no UTF-8 become U+FFFD. */
-json_t *cli_json_text(const char *text);
 json_t *cli_json_id(const struct lake_id *id);
 json_t *cli_json_time(int64_t wall_ms);
-json_t *cli_json_meta(const struct lake_meta *meta);
 json_t *cli_json_commit(const struct lake_commit *commit);
 /* Text for people: control characters (a terminal would obey them) are shown
  * as '?'; only the first line where first_line is set. */

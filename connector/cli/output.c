@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "connector/cli/command.h"
+#include "connector/history/checkpoint.h"
+#include "connector/schema/utf8.h"
 #include "core/base/buf.h"
 #include "core/base/clock.h"
 
@@ -12,38 +14,6 @@ void cli_json_line(json_t *object)
 	json_dumpf(object, stdout, JSON_COMPACT);
 	putchar('\n');
 	json_decref(object);
-}
-
-/* Bytes of the UTF-8 character at s; 0 where there is none. */
-static size_t utf8_len(const char *s)
-{
-	size_t want = (unsigned char)s[0] < 0x80   ? 1
-		      : (unsigned char)s[0] < 0xe0 ? 2
-		      : (unsigned char)s[0] < 0xf0 ? 3
-						   : 4;
-	json_t *probe = strnlen(s, want) == want ? json_stringn(s, want) : NULL;
-
-	json_decref(probe);
-	return probe ? want : 0;
-}
-
-json_t *cli_json_text(const char *text)
-{
-	json_t *string = json_string(text);
-	AUTO(buf_release) struct buf mended = BUF_INIT;
-
-	if (string)
-		return string;
-	while (*text) {
-		size_t n = utf8_len(text);
-
-		if (n)
-			buf_add(&mended, text, n);
-		else
-			buf_adds(&mended, "\xef\xbf\xbd");
-		text += n ? n : 1;
-	}
-	return json_string(buf_str(&mended));
 }
 
 json_t *cli_json_id(const struct lake_id *id)
@@ -64,20 +34,6 @@ json_t *cli_json_time(int64_t wall_ms)
 	return json_string(text);
 }
 
-json_t *cli_json_meta(const struct lake_meta *meta)
-{
-	json_t *object = json_object();
-
-	for (size_t i = 0; i < meta->n; i++) {
-		json_t *key = cli_json_text(meta->items[i].key);
-
-		json_object_set_new(object, json_string_value(key),
-				    cli_json_text(meta->items[i].value));
-		json_decref(key);
-	}
-	return object;
-}
-
 json_t *cli_json_commit(const struct lake_commit *commit)
 {
 	json_t *object = json_object();
@@ -87,10 +43,10 @@ json_t *cli_json_commit(const struct lake_commit *commit)
 		json_array_append_new(parents, cli_json_id(&commit->parents[i]));
 	json_object_set_new(object, "id", cli_json_id(&commit->id));
 	json_object_set_new(object, "parents", parents);
-	json_object_set_new(object, "message", cli_json_text(commit->message));
-	json_object_set_new(object, "committer", cli_json_text(commit->committer));
+	json_object_set_new(object, "message", utf8_json(commit->message));
+	json_object_set_new(object, "committer", utf8_json(commit->committer));
 	json_object_set_new(object, "time", cli_json_time(commit->time_ms));
-	json_object_set_new(object, "metadata", cli_json_meta(&commit->meta));
+	json_object_set_new(object, "metadata", meta_json(&commit->meta));
 	return object;
 }
 
@@ -110,7 +66,7 @@ void cli_print_change(const struct cli *cli, enum lake_change change, const char
 
 	if (cli->json)
 		cli_json_line(json_pack("{s:s,s:o}", "type", lake_change_name(change), "path",
-					cli_json_text(path)));
+					utf8_json(path)));
 	else
 		printf("%c  %s\n", letters[change], path);
 }
@@ -120,7 +76,7 @@ void cli_print_conflicts(const struct cli *cli, const struct lake_conflicts *con
 	for (size_t i = 0; i < conflicts->n; i++) {
 		if (cli->json)
 			cli_json_line(json_pack("{s:s,s:o}", "type", "conflict", "path",
-						cli_json_text(conflicts->paths[i])));
+						utf8_json(conflicts->paths[i])));
 		else
 			printf("conflict  %s\n", conflicts->paths[i]);
 	}

@@ -10,6 +10,7 @@
 #include "connector/cli/guarded.h"
 #include "connector/cli/progress.h"
 #include "connector/cli/stream.h"
+#include "connector/schema/utf8.h"
 #include "core/base/clock.h"
 
 struct repairing {
@@ -32,11 +33,6 @@ static json_t *id_json(const struct lake_id *id)
 	return json_string(hex);
 }
 
-static json_t *text_json(const char *text)
-{
-	return text ? cli_json_text(text) : json_null();
-}
-
 static json_t *moves_json(const struct lake_reflog *moves)
 {
 	json_t *list = json_array();
@@ -45,8 +41,8 @@ static json_t *moves_json(const struct lake_reflog *moves)
 		const struct lake_reflog_entry *m = &moves->items[i];
 
 		json_array_append_new(
-			list, json_pack("{s:o,s:s,s:o,s:o,s:o}", "ref", cli_json_text(m->name),
-					"kind", m->kind == LAKE_BRANCH ? "branch" : "tag", "from",
+			list, json_pack("{s:o,s:s,s:o,s:o,s:o}", "ref", utf8_json(m->name), "kind",
+					m->kind == LAKE_BRANCH ? "branch" : "tag", "from",
 					id_json(&m->from), "to", id_json(&m->to), "sequence",
 					m->sequence ? json_integer((json_int_t)m->sequence)
 						    : json_null()));
@@ -57,8 +53,8 @@ static json_t *moves_json(const struct lake_reflog *moves)
 static void print_json(const struct lake_repair_report *r)
 {
 	json_t *o =
-		json_pack("{s:s,s:o,s:o,s:o}", "type", "repair", "metadata", text_json(r->metadata),
-			  "sequence", text_json(r->sequence), "format", text_json(r->format));
+		json_pack("{s:s,s:o,s:o,s:o}", "type", "repair", "metadata", utf8_json(r->metadata),
+			  "sequence", utf8_json(r->sequence), "format", utf8_json(r->format));
 
 	json_object_set_new(o, "kept", json_integer((json_int_t)r->kept));
 	json_object_set_new(o, "made", json_integer((json_int_t)r->made));
@@ -178,7 +174,7 @@ static enum status repair(void *ctx, struct err *err)
 		return st;
 	if (c->cli->json)
 		cli_json_line(
-			json_pack("{s:s,s:o}", "type", "repaired", "aside", text_json(aside)));
+			json_pack("{s:s,s:o}", "type", "repaired", "aside", utf8_json(aside)));
 	else if (aside)
 		printf("repaired; what was there is in %s, to be deleted when nobody needs it\n",
 		       aside);

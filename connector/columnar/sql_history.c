@@ -6,6 +6,7 @@
 
 #include "connector/history/checkpoint.h"
 #include "connector/writer/file_name.h"
+#include "connector/schema/utf8.h"
 
 /* Rows are put to disk when there are so many bytes of them. */
 #define FLUSH_BYTES ((size_t)8 << 20)
@@ -70,21 +71,6 @@ static json_t *time_json(int64_t wall_ms)
 	return json_string(text);
 }
 
-/* Bytes that are no UTF-8 become '?'. */
-static json_t *text_json(const char *text)
-{
-	json_t *json = text ? json_string(text) : json_null();
-	AUTO(freep) char *copy = NULL;
-
-	if (json)
-		return json;
-	copy = xstrdup(text);
-	for (char *p = copy; *p; p++)
-		if ((unsigned char)*p >= 0x80)
-			*p = '?';
-	return json_string(copy);
-}
-
 static json_t *number_json(const struct lake_meta *meta, const char *key)
 {
 	const char *text = lake_meta_get(meta, key);
@@ -92,20 +78,6 @@ static json_t *number_json(const struct lake_meta *meta, const char *key)
 	long long n = text ? strtoll(text, &end, 10) : 0;
 
 	return text && end != text && !*end ? json_integer(n) : json_null();
-}
-
-static json_t *meta_json(const struct lake_meta *meta)
-{
-	json_t *object = json_object();
-
-	for (size_t i = 0; i < meta->n; i++) {
-		json_t *key = text_json(meta->items[i].key);
-
-		json_object_set_new(object, json_string_value(key),
-				    text_json(meta->items[i].value));
-		json_decref(key);
-	}
-	return object;
 }
 
 /* ---- commits ---- */
@@ -135,8 +107,8 @@ static enum status add_commit(struct history *h, const struct lake_commit *c, st
 		json_array_append_new(parents, id_json(&c->parents[i]));
 	return add_row(h,
 		       json_pack("{s:o,s:o,s:o,s:o,s:o,s:I,s:o}", "id", id_json(&c->id), "parents",
-				 parents, "message", text_json(c->message), "committer",
-				 text_json(c->committer), "time", time_json(c->time_ms),
+				 parents, "message", utf8_json(c->message), "committer",
+				 utf8_json(c->committer), "time", time_json(c->time_ms),
 				 "generation", (json_int_t)c->generation, "metadata",
 				 meta_json(&c->meta)),
 		       err);
@@ -186,7 +158,7 @@ static enum status add_checkpoint(struct history *h, const struct lake_commit *c
 				 "connector", connector, "time", time_json(c->time_ms), "epoch",
 				 number_json(&c->meta, META_EPOCH), "sequence",
 				 number_json(&c->meta, META_SEQUENCE), "previous",
-				 text_json(lake_meta_get(&c->meta, META_PREVIOUS)), "records",
+				 utf8_json(lake_meta_get(&c->meta, META_PREVIOUS)), "records",
 				 number_json(&c->meta, META_RECORDS), "bytes",
 				 number_json(&c->meta, META_BYTES), "deadletters",
 				 number_json(&c->meta, META_DEADLETTERS), "lost", lost),
@@ -262,8 +234,8 @@ static enum status add_changes(struct history *h, const struct lake_commit *newe
 				  "time", time_json(newer->time_ms), "connector", connector,
 				  "checkpoint", json_object_get(shown, "checkpoint"), "epoch",
 				  json_object_get(shown, "epoch"), "message",
-				  text_json(newer->message), "gates", parse_meta(newer, META_GATES),
-				  "forced", text_json(lake_meta_get(&newer->meta, META_FORCED))),
+				  utf8_json(newer->message), "gates", parse_meta(newer, META_GATES),
+				  "forced", utf8_json(lake_meta_get(&newer->meta, META_FORCED))),
 			err);
 	}
 	json_decref(now);
@@ -305,13 +277,13 @@ static enum status add_file(struct history *h, const struct lake_entry *e, struc
 
 	return add_row(h,
 		       json_pack("{s:o,s:I,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "path",
-				 text_json(e->path), "size", (json_int_t)e->size, "checksum",
-				 e->checksum, "content_type", text_json(e->content_type), "topic",
-				 named ? text_json(name.topic) : json_null(), "partition",
+				 utf8_json(e->path), "size", (json_int_t)e->size, "checksum",
+				 e->checksum, "content_type", utf8_json(e->content_type), "topic",
+				 named ? utf8_json(name.topic) : json_null(), "partition",
 				 named ? json_integer(name.partition) : json_null(), "first_offset",
 				 named ? json_integer(name.first_offset) : json_null(), "records",
 				 number_json(&e->meta, "tidemark.records"), "schema",
-				 text_json(lake_meta_get(&e->meta, "tidemark.schema")), "metadata",
+				 utf8_json(lake_meta_get(&e->meta, "tidemark.schema")), "metadata",
 				 meta_json(&e->meta)),
 		       err);
 }

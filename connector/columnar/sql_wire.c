@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "connector/schema/utf8.h"
+
 #define MESSAGE_MAX_BYTES ((uint32_t)256 << 20)
 
 /* Without SIGPIPE. */
@@ -74,22 +76,10 @@ enum status sql_receive(int fd, json_t **out, struct err *err)
 	return *out ? ST_OK : err_set(err, ST_FAILED, "the query's other process sent no message");
 }
 
-/* Text that JSON can hold. */
-static json_t *text_json(const char *text)
-{
-	AUTO(freep) char *copy = xstrdup(text);
-	json_t *json = json_string(copy);
-
-	for (char *p = copy; !json && *p; p++)
-		if ((unsigned char)*p >= 0x80)
-			*p = '?';
-	return json ? json : json_string(copy);
-}
-
 json_t *sql_error_message(const struct err *err)
 {
 	return json_pack("{s:{s:s,s:o}}", "error", "status", status_name(err->code), "text",
-			 text_json(err->text));
+			 utf8_json(err->text));
 }
 
 enum status sql_error_of(const json_t *message, struct err *err)

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "connector/schema/utf8.h"
+
 /* A metadata value that is larger goes into an object. */
 #define DOCUMENT_MAX_BYTES (64 << 10)
 #define OBJECT_MAX_BYTES (256 << 20)
@@ -416,4 +418,18 @@ enum status cursor_read(struct lake *lake, const struct lake_id *commit, const c
 	json_decref(root);
 	*out = c;
 	return ST_OK;
+}
+
+json_t *meta_json(const struct lake_meta *meta)
+{
+	json_t *object = json_object();
+
+	for (size_t i = 0; i < meta->n; i++) {
+		json_t *key = utf8_json(meta->items[i].key);
+
+		json_object_set_new(object, json_string_value(key),
+				    utf8_json(meta->items[i].value));
+		json_decref(key);
+	}
+	return object;
 }

@@ -5,6 +5,8 @@
 #ifndef TIDEMARK_HISTORY_CHECKPOINT_H
 #define TIDEMARK_HISTORY_CHECKPOINT_H
 
+#include <jansson.h>
+
 #include "connector/history/offsets.h"
 #include "core/lake.h"
 
@@ -117,6 +119,9 @@ MUST_CHECK enum status checkpoint_put_bare(struct lake_txn *txn, const struct ch
 /* Sets the pair that `rollback --undo` goes back to. */
 void checkpoint_put_undo(struct lake_txn *txn, const struct lake_id *ingest,
 			 const struct lake_id *shown);
+
+/* An entry's or a commit's metadata as an object of texts. */
+json_t *meta_json(const struct lake_meta *meta);
 
 /* Is it one of a connector's own documents (`_tidemark/...`), and no data? */
 bool path_is_document(const char *path);

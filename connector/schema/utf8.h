@@ -3,7 +3,9 @@
 #ifndef TIDEMARK_SCHEMA_UTF8_H
 #define TIDEMARK_SCHEMA_UTF8_H
 
-#include "core/base/base.h"
+#include <jansson.h>
+
+#include "core/base/buf.h"
 
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -15,6 +17,10 @@
 #define UTF8_SLACK 16
 
 bool utf8_check(const unsigned char *p, size_t n);
+/* Appends text as UTF-8 whatever it is: each byte that is none becomes U+FFFD. */
+void utf8_mend(const char *text, struct buf *out);
+/* The same as a JSON string, never NULL; JSON's null of NULL. JSON has no other text. */
+json_t *utf8_json(const char *text);
 
 /* The length (1 to 4) of the code point at p, 0 where there is none before end. */
 static inline size_t utf8_sequence(const unsigned char *p, const unsigned char *end)

@@ -8,6 +8,7 @@
 
 #include "connector/history/state.h"
 #include "connector/worker/export_folder.h"
+#include "connector/schema/utf8.h"
 #include "core/base/log.h"
 
 #define LOOK_EVERY_MS 500
@@ -63,7 +64,7 @@ static void record_failure(struct exporter *e, const struct err *err)
 	log_warn("export failed", LOG_S("connector", e->config->name),
 		 LOG_S("folder", e->config->export_dir), LOG_S("reason", err->text));
 	time_format(e->clock->wall_ms(e->clock), time);
-	failure = json_pack("{s:s,s:s}", "failed", err->text, "since", time);
+	failure = json_pack("{s:o,s:s}", "failed", utf8_json(err->text), "since", time);
 	text = json_dumps(failure, JSON_COMPACT);
 	record(e, text);
 	free(text);

@@ -94,32 +94,23 @@ static enum status standing_write(const struct notify *n, const struct notifier 
 
 /* ---- telling of one move ---- */
 
-/* JSON has no other text; the commit itself can be asked for. */
-static const char *utf8_or_nothing(const char *text)
-{
-	return utf8_check((const unsigned char *)text, strlen(text)) ? text : "";
-}
-
 static char *event_body(const struct notify *n, const struct notifier *to, const struct move *move,
 			const struct lake_commit *commit)
 {
-	json_t *metadata = json_object(), *event;
+	json_t *event;
 	char time[TIME_TEXT_BYTES], id[LAKE_ID_HEX_BYTES], source[LAKE_ID_HEX_BYTES], *text;
 
-	for (size_t i = 0; i < commit->meta.n; i++)
-		json_object_set_new(metadata, commit->meta.items[i].key,
-				    json_string(commit->meta.items[i].value));
 	time_format(n->clock->wall_ms(n->clock), time);
 	lake_id_hex(&commit->id, id);
 	lake_id_hex(&move->publication, source);
-	event = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:o}", "event_id",
+	event = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:o,s:o,s:o}", "event_id",
 			  id, "event_type", "post-merge", "event_time", time, "action_name",
 			  n->config->name, "hook_id", to->name, "repository_id", lake_url(n->lake),
 			  "branch_id", n->config->target, "source_ref", source, "commit_id", id,
 			  "move", move->rollback ? "rollback" : "publish", "checkpoint",
-			  move->checkpoint, "commit_message", utf8_or_nothing(commit->message),
-			  "committer", utf8_or_nothing(commit->committer), "commit_metadata",
-			  metadata);
+			  move->checkpoint, "commit_message", utf8_json(commit->message),
+			  "committer", utf8_json(commit->committer), "commit_metadata",
+			  meta_json(&commit->meta));
 	text = json_dumps(event, JSON_COMPACT);
 	json_decref(event);
 	return text;
@@ -205,10 +196,8 @@ static void note_failure(const struct notify *n, const struct notifier *to, stru
 	log_warn("notification failed", LOG_S("connector", n->config->name),
 		 LOG_S("notifier", to->name), LOG_S("commit", id), LOG_S("reason", err->text));
 	json_decref(s->failure);
-	s->failure = json_pack("{s:s,s:s,s:s}", "commit", id, "reason", err->text, "since", time);
-	if (!s->failure) /* the reason is not UTF-8 */
-		s->failure = json_pack("{s:s,s:s,s:s}", "commit", id, "reason", "it failed",
-				       "since", time);
+	s->failure = json_pack("{s:s,s:o,s:s}", "commit", id, "reason", utf8_json(err->text),
+			       "since", time);
 	s->failed++;
 }
 

@@ -16,21 +16,6 @@ void avro_row_bytes(struct buf *b, const void *data, size_t len)
 		buf_add(b, data, len);
 }
 
-void text_mend(const char *s, struct buf *out)
-{
-	const unsigned char *p = (const unsigned char *)s, *end = p + strlen(s);
-
-	while (p < end) {
-		size_t n = utf8_sequence(p, end);
-
-		if (n)
-			buf_add(out, p, n);
-		else
-			buf_adds(out, "\xef\xbf\xbd");
-		p += n ? n : 1;
-	}
-}
-
 void avro_row_text(struct buf *b, const char *s)
 {
 	AUTO(buf_release) struct buf mended = BUF_INIT;
@@ -40,7 +25,7 @@ void avro_row_text(struct buf *b, const char *s)
 		avro_row_bytes(b, s, len);
 		return;
 	}
-	text_mend(s, &mended);
+	utf8_mend(s, &mended);
 	avro_row_bytes(b, mended.data, mended.len);
 }
 

@@ -7,8 +7,6 @@
 
 void avro_row_long(struct buf *b, int64_t v); /* int and enum too */
 void avro_row_bytes(struct buf *b, const void *data, size_t len);
-/* Appends s as UTF-8 whatever it is: what is not becomes U+FFFD. */
-void text_mend(const char *s, struct buf *out);
 /* UTF-8 whatever s is. */
 void avro_row_text(struct buf *b, const char *s);
 /* ["null", "bytes"]; data NULL: null. */

@@ -111,7 +111,7 @@ static void add_name(struct buf *b, const char *name)
 {
 	AUTO(buf_release) struct buf mended = BUF_INIT;
 
-	text_mend(name, &mended);
+	utf8_mend(name, &mended);
 	json_line_add_string(b, buf_str(&mended), mended.len);
 }
 

@@ -11,6 +11,7 @@
 
 #include "connector/schema/decimal.h"
 #include "connector/schema/json_encode.h"
+#include "connector/schema/utf8.h"
 #include "connector/schema/walker.h"
 #include "connector/writer/json_line.h"
 #include "core/base/clock.h"
@@ -415,6 +416,38 @@ static void test_schema_errors(void **state)
 	}
 }
 
+/* ---- text that is no UTF-8 ---- */
+
+#define MARK "\xef\xbf\xbd"
+
+static void test_utf8_json(void **state)
+{
+	static const struct {
+		const char *text, *json;
+	} rows[] = {
+		{"", ""},
+		{"orders", "orders"},
+		{"\xc3\xa9\xe6\x9d\xb1\xf0\x9f\x98\x80", "\xc3\xa9\xe6\x9d\xb1\xf0\x9f\x98\x80"},
+		{"J\xf6rg", "J" MARK "rg"},
+		{"\xc3\xa9\xff", "\xc3\xa9" MARK}, /* what is good stays beside what is not */
+		{"\xe6\x9d", MARK MARK}, /* cut off: each byte */
+		{"\xc0\xaf", MARK MARK}, /* too long a form */
+		{"\xed\xa0\x80!", MARK MARK MARK "!"}, /* half a pair */
+		{"\xf4\x90\x80\x80", MARK MARK MARK MARK}, /* beyond U+10FFFF */
+	};
+	json_t *json = utf8_json(NULL);
+
+	(void)state;
+	assert_true(json_is_null(json));
+	json_decref(json);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		json = utf8_json(rows[i].text);
+		assert_non_null(json);
+		assert_string_equal(json_string_value(json), rows[i].json);
+		json_decref(json);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -422,7 +455,7 @@ int main(void)
 		cmocka_unit_test(test_flatten),       cmocka_unit_test(test_against_jansson),
 		cmocka_unit_test(test_string),        cmocka_unit_test(test_conversions),
 		cmocka_unit_test(test_too_many_ways), cmocka_unit_test(test_canonical),
-		cmocka_unit_test(test_schema_errors),
+		cmocka_unit_test(test_schema_errors), cmocka_unit_test(test_utf8_json),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
