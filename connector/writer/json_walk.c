@@ -22,6 +22,15 @@ static const char *skip_string(const char *p)
 	return p + 1;
 }
 
+/* A number or a name; behind it comes something else, if only the object's brace. */
+static const char *skip_token(const char *p)
+{
+	while ((*p >= '0' && *p <= '9') || (*p >= 'a' && *p <= 'z') || *p == '-' || *p == '+' ||
+	       *p == '.' || *p == 'E')
+		p++;
+	return p;
+}
+
 const char *json_skip(const char *p)
 {
 	size_t depth = 0;
@@ -36,7 +45,7 @@ const char *json_skip(const char *p)
 			depth--;
 			p++;
 		} else {
-			p += strcspn(p, "\"{}[], \t\r\n:");
+			p = skip_token(p);
 		}
 		if (!depth)
 			return p;
@@ -101,10 +110,11 @@ void json_unescape(const char **pos, struct buf *out)
 	const char *p = *pos + 1;
 
 	while (*p != '"') {
-		size_t n = strcspn(p, "\"\\");
+		const char *from = p;
 
-		buf_add(out, p, n);
-		p += n;
+		while (*p != '"' && *p != '\\')
+			p++;
+		buf_add(out, from, (size_t)(p - from));
 		if (*p == '\\')
 			p = unescape_one(p + 1, out);
 	}
@@ -119,20 +129,33 @@ bool json_next(const char **p)
 	return **p != '}' && **p != ']';
 }
 
+static bool whole_number(const struct slice *text, int64_t *out)
+{
+	const char *p = text->p;
+	const bool minus = *p == '-';
+	int64_t v = 0;
+
+	for (p += minus; p < text->end; p++) {
+		int64_t digit = minus ? -(*p - '0') : *p - '0';
+
+		if (__builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, digit, &v))
+			return false;
+	}
+	*out = v;
+	return true;
+}
+
 enum number_kind json_number(const struct slice *text, int64_t *l, double *d)
 {
 	const size_t len = (size_t)(text->end - text->p);
-	bool whole = true;
+	AUTO(freep) char *copy = NULL; /* with an end */
 
-	for (size_t i = 0; whole && i < len; i++)
-		whole = text->p[i] != '.' && text->p[i] != 'e' && text->p[i] != 'E';
+	if (!memchr(text->p, '.', len) && !memchr(text->p, 'e', len) && !memchr(text->p, 'E', len))
+		return whole_number(text, l) ? NUMBER_LONG : NUMBER_NEITHER;
+	copy = xstrndup(text->p, len);
 	errno = 0;
-	if (whole) {
-		*l = strtoll(text->p, NULL, 10);
-		return errno ? NUMBER_NEITHER : NUMBER_LONG;
-	}
 	/* Too large, or too small to be told from zero. */
-	*d = strtod(text->p, NULL);
+	*d = strtod(copy, NULL);
 	return errno ? NUMBER_NEITHER : NUMBER_DOUBLE;
 }
 

@@ -44,8 +44,45 @@ static void make_input(struct input *in, int large)
 	buf_reserve(&in->bytes, WALKER_SLACK);
 }
 
+/* The same kind of order as JSON, and the schema that a user would write for it. */
+static const char json_schema[] =
+	"{\"type\":\"record\",\"name\":\"Order\",\"fields\":["
+	"{\"name\":\"order_id\",\"type\":\"long\"},{\"name\":\"customer\",\"type\":\"string\"},"
+	"{\"name\":\"created\",\"type\":\"long\"},{\"name\":\"status\",\"type\":\"string\"},"
+	"{\"name\":\"total\",\"type\":\"double\"},{\"name\":\"express\",\"type\":\"boolean\"},"
+	"{\"name\":\"coupon\",\"type\":[\"null\",\"string\"]},{\"name\":\"items\",\"type\":{"
+	"\"type\":"
+	"\"array\",\"items\":{\"type\":\"record\",\"name\":\"Item\",\"fields\":[{\"name\":\"sku\","
+	"\"type\":\"string\"},{\"name\":\"quantity\",\"type\":\"int\"},{\"name\":\"price\","
+	"\"type\":"
+	"\"double\"}]}}}]}";
+
+static void make_json(struct input *in)
+{
+	static const char *const states[] = {"NEW", "PAID", "SENT", "DONE"};
+	struct rng r = rng_seeded(7);
+
+	for (size_t i = 0; i < RECORDS; i++) {
+		int price = (int)rng_below(&r, 10000);
+
+		in->at[i] = in->bytes.len;
+		buf_addf(&in->bytes,
+			 "{\"order_id\":%zu,\"customer\":\"c-%d\",\"created\":%lld,\"status\":\"%"
+			 "s\","
+			 "\"total\":%d.%02d,\"express\":%s,\"coupon\":%s,\"items\":[{\"sku\":"
+			 "\"SKU-%06d\",\"quantity\":%d,\"price\":%d.5}]}",
+			 i, (int)rng_below(&r, 100000), 1700000000000LL + (long long)i,
+			 states[rng_below(&r, 4)], price, (int)rng_below(&r, 100),
+			 rng_below(&r, 2) ? "true" : "false",
+			 rng_below(&r, 4) ? "null" : "\"SPRING\"", (int)rng_below(&r, 1000000),
+			 1 + (int)rng_below(&r, 9), price);
+	}
+	in->at[RECORDS] = in->bytes.len;
+}
+
 struct bench {
-	struct input in;
+	struct input in; /* what the part takes: */
+	struct input avro, json;
 	struct schema *schema;
 	struct walker *walker;
 	struct columns *columns;
@@ -195,7 +232,7 @@ static const struct part {
 	void (*run)(struct bench *b);
 	enum file_codec codec;
 	enum file_format format;
-	enum { PLAIN, FIELD, HOUR, METADATA } extra;
+	enum { PLAIN, FIELD, HOUR, METADATA, SORTED, VALUE, SCHEMA, INFER } extra;
 } parts[] = {
 	{"memcpy", part_memcpy, CODEC_NULL, FORMAT_AVRO, PLAIN},
 	{"walk", part_walk, CODEC_NULL, FORMAT_AVRO, PLAIN},
@@ -210,10 +247,15 @@ static const struct part {
 	{"decode", part_decode, CODEC_NULL, FORMAT_AVRO, PLAIN},
 	{"parquet-null", part_writer, CODEC_NULL, FORMAT_PARQUET, PLAIN},
 	{"parquet-snappy", part_writer, CODEC_SNAPPY, FORMAT_PARQUET, PLAIN},
+	{"parquet-sorted", part_writer, CODEC_SNAPPY, FORMAT_PARQUET, SORTED},
+	{"json-value", part_writer, CODEC_SNAPPY, FORMAT_PARQUET, VALUE},
+	{"json-schema", part_writer, CODEC_SNAPPY, FORMAT_PARQUET, SCHEMA},
+	{"json-inferred", part_writer, CODEC_SNAPPY, FORMAT_PARQUET, INFER},
 };
 
 static double best_ns(struct bench *b, const struct part *part, int rounds)
 {
+	static const char *const by[] = {"country", "customer"};
 	double best = 1e18;
 
 	b->settings.codec = part->codec;
@@ -222,6 +264,13 @@ static double best_ns(struct bench *b, const struct part *part, int rounds)
 				  : part->extra == HOUR ? b->by_hour
 							: NULL;
 	b->settings.metadata = part->extra == METADATA;
+	b->settings.converter = part->extra >= VALUE ? CONVERTER_JSON : CONVERTER_AVRO_RAW;
+	b->settings.schema_json = part->extra < VALUE     ? order_schema
+				  : part->extra == SCHEMA ? json_schema
+							  : NULL;
+	b->settings.infer = part->extra == INFER;
+	b->settings.sort = (struct sort_columns){by, part->extra == SORTED ? ARRAY_SIZE(by) : 0};
+	b->in = part->extra >= VALUE ? b->json : b->avro;
 	b->writer = partition_writer_new(&b->settings, "orders", 0, 0);
 	for (int i = 0; i < rounds; i++) {
 		struct timespec from, to;
@@ -266,7 +315,8 @@ static void run(const char *only, int large, int rounds)
 	double base = 0;
 
 	memset(&b, 0, sizeof(b));
-	make_input(&b.in, large);
+	make_input(&b.avro, large);
+	make_json(&b.json);
 	b.out = xmalloc((size_t)1 << 20);
 	if (schema_parse(order_schema, strlen(order_schema), &b.schema, &err) != ST_OK ||
 	    lake_open(dir, &options, &b.lake, &err) != ST_OK)
@@ -281,7 +331,7 @@ static void run(const char *only, int large, int rounds)
 	if (parquet_engine_new(&b.settings.parquet, &err) != ST_OK ||
 	    columns_new(b.schema, false, &b.columns, &err) != ST_OK)
 		die(&err);
-	printf("%s: %zu bytes a record\n", large ? "large" : "small", b.in.bytes.len / RECORDS);
+	printf("%s: %zu bytes a record\n", large ? "large" : "small", b.avro.bytes.len / RECORDS);
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
 		double ns;
 
@@ -301,7 +351,8 @@ static void run(const char *only, int large, int rounds)
 	parquet_engine_free(b.settings.parquet);
 	columns_free(b.columns);
 	schema_free(b.schema);
-	buf_release(&b.in.bytes);
+	buf_release(&b.avro.bytes);
+	buf_release(&b.json.bytes);
 	free(b.out);
 	lake_close(b.lake);
 	tempdir_remove(&dir);

@@ -1,8 +1,11 @@
 """Real data through Kafka and back.
 
-usage: real_data.py rows flights|birds FILE      writes records behind their lengths to stdout
-       real_data.py compare flights|birds FILE FOLDER PARTITIONS
-                                                 compares FOLDER/**/*.parquet with FILE
+usage: real_data.py rows KIND FILE      writes records behind their lengths to stdout
+       real_data.py compare KIND FILE FOLDER PARTITIONS
+                                        compares FOLDER/**/*.parquet with FILE
+
+KIND: flights (Avro); birds (JSON, in the one column value); events (the birds as JSON of
+several types, in columns of their own, each file sorted by cost.total and n)
 """
 import csv
 import io
@@ -32,10 +35,57 @@ def birds(path):
         return list(csv.DictReader(f))
 
 
+def events(path):
+    for n, row in enumerate(birds(path)):
+        event = {"n": n, **row, "cost": {"repair": number(row["Cost Repair"]),
+                                         "total": number(row["Cost Total $"])}}
+        event["words"] = row["Wildlife Species"].split()
+        event["speed"] = number(row["Speed IAS in knots"], float)
+        if n >= 5000:  # something new, of two types
+            event["late"] = [n] if n % 3 == 0 else str(n)
+        yield event
+
+
+def number(text, kind=int):
+    return kind(float(text.replace(",", ""))) if text else None
+
+
+def without_nulls(value):
+    if isinstance(value, dict):
+        return {k: without_nulls(v) for k, v in value.items() if v is not None}
+    return value
+
+
+def same_event(wanted, found):
+    if found.keys() != wanted.keys():
+        return False
+    # a column where types disagree is JSON text
+    return all(v == wanted[k] or (k == "late" and json.loads(v) == wanted[k])
+               for k, v in found.items())
+
+
+def compare_events(path, folder, partitions):
+    wanted, found, kinds = list(events(path)), {}, set()
+    for file in pathlib.Path(folder).rglob("*.parquet"):
+        table = pyarrow.parquet.read_table(file)
+        kinds.add(tuple(str(f.type) for f in table.schema))
+        rows = table.to_pylist()
+        keys = [((r["cost"]["total"] is None, r["cost"]["total"] or 0), r["n"]) for r in rows]
+        assert keys == sorted(keys), f"{file} is not sorted"
+        for row in rows:
+            assert row["n"] not in found, f"{row['n']} is there twice"
+            found[row["n"]] = without_nulls(row)
+    assert len(kinds) > 1, kinds
+    for event in wanted:
+        row = found.get(event["n"])
+        assert row and same_event(without_nulls(event), row), (event, row)
+    return len(found)
+
+
 def rows(kind, path):
     out = sys.stdout.buffer
-    if kind == "birds":
-        for row in birds(path):
+    if kind != "flights":
+        for row in birds(path) if kind == "birds" else events(path):
             text = json.dumps(row).encode()
             out.write(struct.pack("<I", len(text)) + text)
         return
@@ -54,7 +104,9 @@ def read_back(folder, partition):
 
 def compare(kind, path, folder, partitions):
     total = 0
-    if kind == "birds":
+    if kind == "events":
+        total = compare_events(path, folder, partitions)
+    elif kind == "birds":
         wanted = birds(path)
         for p in range(partitions):
             found = [json.loads(v) for v in read_back(folder, p)["value"].to_pylist()]

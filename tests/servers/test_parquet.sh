@@ -38,14 +38,32 @@ mixed() {
 }
 json_text() { whole text -- value.converter=json; }
 
-# SIGKILL while files are open, again and again: nothing lost, nothing doubled.
+sorted() {
+	whole sorted --format avro --registry "$REGISTRY" --mixed-schemas --tombstones 3 --transactions 100 -- \
+		"${of_registry[@]}" "parquet.sort.columns=note,crc" "parquet.row.group.bytes=128 KiB"
+}
+# The records of one schema or another, text that is no JSON among them.
+inferred() {
+	whole inferred --tombstones 3 --poison 2 -- value.converter=json parquet.json.infer=true errors.tolerance=all \
+		"parquet.row.group.bytes=128 KiB"
+}
+
+# killed TOPIC [PRODUCE OPTION... --] [KEY=VALUE...]: SIGKILL while files are open, again
+# and again: nothing lost, nothing doubled.
 killed() {
-	topic pq-killed 4
-	spawn produce.log "$TOOLS/oracle_produce" --bootstrap "$KAFKA" --topic pq-killed --partitions 4 \
-		--log "$PWD/pq-killed.acks" --rate 4000 --seconds 3600 --format avro --registry "$REGISTRY"
+	local topic=pq-$1 produce_options=()
+	shift
+	while [ "$1" != -- ]; do
+		produce_options+=("$1")
+		shift
+	done
+	shift
+	topic "$topic" 4
+	spawn produce.log "$TOOLS/oracle_produce" --bootstrap "$KAFKA" --topic "$topic" --partitions 4 \
+		--log "$PWD/$topic.acks" --rate 4000 --seconds 3600 "${produce_options[@]}"
 	local producer=$SPAWNED i
-	config k pq-killed format=parquet checkpoint.interval.ms=100 publish.checkpoints=3 \
-		"${of_registry[@]}" parquet.row.group.rows=2048
+	config k "$topic" format=parquet checkpoint.interval.ms=100 publish.checkpoints=3 \
+		parquet.row.group.rows=2048 "$@"
 	for i in 1 2 3 4 5 6; do
 		start k
 		sleep "1.$((i * 37 % 100))"
@@ -55,8 +73,8 @@ killed() {
 	kill -TERM "$producer"
 	wait "$producer"
 	until_latest k
-	oracle k ingest-k pq-killed.acks
-	oracle k main pq-killed.acks
+	oracle k ingest-k "$topic.acks"
+	oracle k main "$topic.acks"
 	same "$(find lake/tmp -type f | wc -l)" 0 'files in tmp'
 }
 
@@ -81,6 +99,10 @@ flights() {
 	real_data flights "$servers_cache/vega-datasets-3.2.1/flights-3m.parquet" value.converter=avro \
 		"value.converter.schema.file=$PWD/flight.avsc" checkpoint.records=400000
 }
+events() {
+	real_data events "$servers_cache/vega-datasets-3.2.1/birdstrikes.csv" value.converter=json checkpoint.records=6000 \
+		parquet.json.infer=true "parquet.sort.columns=cost.total,n" "parquet.row.group.bytes=256 KiB"
+}
 birds() { real_data birds "$servers_cache/vega-datasets-3.2.1/birdstrikes.csv" value.converter=json checkpoint.records=4000; }
 
 t 'pyarrow reads the rows that fastavro reads, random schemas' pyarrow_reads
@@ -90,6 +112,13 @@ t 'avro to parquet, gzip' codec gzip
 t 'avro to parquet, uncompressed' codec none
 t 'two schemas, tombstones and dead letters' mixed
 t 'json without a schema' json_text
-t 'killed with files open' killed
+t 'avro, sorted, two schemas' sorted
+t 'json with inferred columns' inferred
+t 'killed with files open' killed open --format avro --registry "$REGISTRY" -- "${of_registry[@]}"
+t 'killed with sorted files' killed sorting --format avro --registry "$REGISTRY" -- \
+	"${of_registry[@]}" parquet.sort.columns=crc "parquet.row.group.bytes=64 KiB"
+t 'killed with inferred and sorted files' killed inferring -- value.converter=json \
+	parquet.json.infer=true parquet.sort.columns=crc "parquet.row.group.bytes=64 KiB"
+t 'birdstrikes.csv in inferred, sorted columns' events
 t 'birdstrikes.csv there and back' birds
 TEST_TIMEOUT=300 t 'flights-3m.parquet there and back' flights
