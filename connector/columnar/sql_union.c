@@ -65,6 +65,57 @@ static void add_parts(struct buf *out, const json_t *parts)
 	buf_adds(out, ") AS folders ON filename=" FILE_COLUMN);
 }
 
+/* Each line is the column `json`, of the type that was found in all of them. */
+static void add_lines(struct buf *out, const json_t *group, const json_t *files, bool with_file)
+{
+	const char *type = text_of(group, "type");
+
+	buf_adds(out, "read_json(");
+	add_files(out, files);
+	buf_addf(out,
+		 ",format='newline_delimited',compression='%s',records='false',"
+		 "union_by_name=true,hive_partitioning=false,filename=%s,",
+		 text_of(group, "compression"), with_file ? "true" : "false");
+	if (type) {
+		buf_adds(out, "columns={'json':");
+		sql_add_text(out, type);
+		buf_adds(out, "})");
+	} else {
+		buf_adds(out, "sample_size=-1)");
+	}
+}
+
+/* Does the text say all of the type? Times have forms that are found with it. */
+static bool is_plain(struct sql_session *s, const char *type)
+{
+	AUTO(freep) char *sql = xasprintf("SELECT NULL::%s", type);
+	struct err ignored = ERR_INIT;
+
+	return !strstr(type, "DATE") && !strstr(type, "TIME") &&
+	       sql_session_run(s, sql, &ignored) == ST_OK;
+}
+
+/* Lines are read once to find their type: each binding of the query would read them
+ * again. */
+static enum status find_type(struct sql_session *s, json_t *group, struct err *err)
+{
+	AUTO(buf_release) struct buf sql = BUF_INIT;
+	AUTO(buf_release) struct buf type = BUF_INIT;
+	enum status st;
+
+	if (strcmp(text_of(group, "format"), "json") != 0 || json_object_get(group, "type"))
+		return ST_OK;
+	buf_adds(&sql, "SELECT column_type FROM (DESCRIBE SELECT json FROM ");
+	add_lines(&sql, group, json_object_get(group, "files"), false);
+	buf_addc(&sql, ')');
+	st = sql_session_text(s, buf_str(&sql), &type, err);
+	if (st == ST_OK)
+		json_object_set_new(group, "type",
+				    is_plain(s, buf_str(&type)) ? json_string(buf_str(&type))
+								: json_null());
+	return st;
+}
+
 /* A line `null` is no row. */
 static void add_json(struct buf *out, const json_t *group, const json_t *files)
 {
@@ -73,12 +124,8 @@ static void add_json(struct buf *out, const json_t *group, const json_t *files)
 	buf_adds(out, "(SELECT json.*");
 	if (parts)
 		buf_adds(out, ",folders.* EXCLUDE (" FILE_COLUMN ")");
-	buf_adds(out, " FROM read_json(");
-	add_files(out, files);
-	buf_addf(out,
-		 ",format='newline_delimited',compression='%s',records='false',sample_size=-1,"
-		 "union_by_name=true,hive_partitioning=false,filename=%s)",
-		 text_of(group, "compression"), parts ? "true" : "false");
+	buf_adds(out, " FROM ");
+	add_lines(out, group, files, parts != NULL);
 	if (parts)
 		add_parts(out, parts);
 	buf_adds(out, " WHERE json IS NOT NULL)");
@@ -323,6 +370,8 @@ enum status sql_union_add(struct sql_session *s, const json_t *groups, struct bu
 
 	for (size_t i = 0; i < n; i++) {
 		arms[i].group = json_array_get(groups, i);
+		if (st == ST_OK)
+			st = find_type(s, json_array_get(groups, i), err);
 		if (st == ST_OK && n > 1)
 			st = read_schema(s, &arms[i], err);
 	}

@@ -206,6 +206,25 @@ static void test_forms(void **state)
 	expect("SELECT max(s) = md5('4999') FROM ONE WHERE id = 5005", "true\n");
 }
 
+/* What DuckDB finds in lines of JSON is what a second reading takes them for. */
+static void test_json_types(void **state)
+{
+	(void)state;
+	put_text(NAMED("one", "0000", "jsonl"),
+		 "{\"a\":1,\"m\":{\"k 'q\":[1.5,null]},\"u\":18446744073709551615}\n"
+		 "{\"a\":-1}\n");
+	expect("SELECT a, m['k ''q'][1], u FROM one ORDER BY a",
+	       "-1,,\n1,1.5,18446744073709551615\n");
+	put_text(NAMED("two", "0000", "jsonl"),
+		 "{\"d\":\"2024-02-29\",\"t\":\"2024-02-29T12:00:00Z\"}\n{\"d\":\"2023-01-01\"}\n");
+	expect("SELECT max(d), max(t), typeof(max(d)) FROM two",
+	       "2024-02-29,2024-02-29T12:00:00,DATE\n");
+	put_text(NAMED("three", "0000", "jsonl"), "{\"x\":\"02/29/2024\",\"n\":1.25}\n");
+	put_text(NAMED("three", "0001", "jsonl"), "{\"x\":7,\"n\":\"none\"}\n");
+	expect("SELECT x, n FROM three ORDER BY n::VARCHAR",
+	       "7,\"\"\"none\"\"\"\n\"\"\"02/29/2024\"\"\",1.25\n");
+}
+
 /* ---- Avro ---- */
 
 static void put_avro(const char *path, const char *schema, enum file_codec codec,
@@ -840,6 +859,7 @@ int main(void)
 	const struct CMUnitTest embedded[] = SUITE(open_embedded);
 	const struct CMUnitTest rest[] = {
 		cmocka_unit_test_setup_teardown(test_evolution, open_embedded, close_lake),
+		cmocka_unit_test_setup_teardown(test_json_types, open_embedded, close_lake),
 		cmocka_unit_test_setup_teardown(test_folders_parquet, open_embedded, close_lake),
 		cmocka_unit_test_setup_teardown(test_folders_avro, open_embedded, close_lake),
 		cmocka_unit_test_setup_teardown(test_folders_json, open_embedded, close_lake),
