@@ -414,6 +414,16 @@ struct lake_diff;
 MUST_CHECK enum status lake_diff_open(struct lake *lake, const struct lake_id *a,
 				      const struct lake_id *b, const char *prefix,
 				      struct lake_diff **out, struct err *err);
+/* Paths >= from alone, and < until where that is not NULL. */
+MUST_CHECK enum status lake_diff_open_between(struct lake *lake, const struct lake_id *a,
+					      const struct lake_id *b, const char *from,
+					      const char *until, struct lake_diff **out,
+					      struct err *err);
+/* How many differences there are under prefix, or at least `limit` of them. What only
+ * one of them has is counted by subtrees, unread. */
+MUST_CHECK enum status lake_diff_count(struct lake *lake, const struct lake_id *a,
+				       const struct lake_id *b, const char *prefix, uint64_t limit,
+				       uint64_t *out, struct err *err);
 /* out->path is the caller's to free. */
 MUST_CHECK enum status lake_diff_next(struct lake_diff *diff, struct lake_diff_entry *out,
 				      struct err *err);

@@ -94,6 +94,12 @@ struct lake_object {
 	const char *path; /* by the backend: of a file with its bytes; NULL: none */
 };
 
+/* Which paths of a difference; "": no such bound. A prefix stands alone. */
+struct lake_span {
+	const char *prefix;
+	const char *from, *until;
+};
+
 struct lake_ops {
 	const char *name;
 	/* Does this process own the lake's folder (and can it serve it)? */
@@ -165,8 +171,11 @@ struct lake_ops {
 
 	/* diff, merge, revert */
 	enum status (*diff_open)(struct lake *lake, const struct lake_id *a,
-				 const struct lake_id *b, const char *prefix,
+				 const struct lake_id *b, const struct lake_span *span,
 				 struct lake_diff **out, struct err *err);
+	enum status (*diff_count)(struct lake *lake, const struct lake_id *a,
+				  const struct lake_id *b, const char *prefix, uint64_t limit,
+				  uint64_t *out, struct err *err);
 	enum status (*diff_next)(struct lake_diff *diff, struct lake_diff_entry *out,
 				 struct err *err);
 	void (*diff_close)(struct lake_diff *diff);

@@ -110,7 +110,24 @@ enum status lake_read(struct lake *lake, const struct lake_id *commit, const cha
 enum status lake_diff_open(struct lake *lake, const struct lake_id *a, const struct lake_id *b,
 			   const char *prefix, struct lake_diff **out, struct err *err)
 {
-	return lake->ops->diff_open(lake, a, b, prefix ? prefix : "", out, err);
+	const struct lake_span span = {.prefix = prefix ? prefix : "", .from = "", .until = ""};
+
+	return lake->ops->diff_open(lake, a, b, &span, out, err);
+}
+
+enum status lake_diff_open_between(struct lake *lake, const struct lake_id *a,
+				   const struct lake_id *b, const char *from, const char *until,
+				   struct lake_diff **out, struct err *err)
+{
+	const struct lake_span span = {.prefix = "", .from = from, .until = until ? until : ""};
+
+	return lake->ops->diff_open(lake, a, b, &span, out, err);
+}
+
+enum status lake_diff_count(struct lake *lake, const struct lake_id *a, const struct lake_id *b,
+			    const char *prefix, uint64_t limit, uint64_t *out, struct err *err)
+{
+	return lake->ops->diff_count(lake, a, b, prefix, limit, out, err);
 }
 
 enum status lake_diff_next(struct lake_diff *diff, struct lake_diff_entry *out, struct err *err)

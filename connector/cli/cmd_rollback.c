@@ -83,13 +83,13 @@ static void print_plan(const struct cli *cli, const struct stream *s,
 	ranges_to_json(&plan->replay, &replay);
 	ranges_to_json(&plan->skipped, &skipped);
 	cli_json_line(json_pack(
-		"{s:s,s:o,s:o,s:o,s:s,s:i,s:i,s:o,s:o,s:o}", "name", s->config.name, "from",
+		"{s:s,s:o,s:o,s:o,s:s,s:I,s:I,s:o,s:o,s:o}", "name", s->config.name, "from",
 		cli_json_id(&plan->head.id), "to", cli_json_id(&plan->to.id), "shows",
 		lake_id_is_none(&plan->show) ? json_null() : cli_json_id(&plan->show), "mode",
 		plan->mode == ROLLBACK_RESET ? "reset" : "revert", "files",
-		(int)plan->files_on_ingest, "target_files", (int)plan->files_on_target, "offsets",
-		stream_json_offsets(&plan->offsets), "replay",
-		json_loads(buf_str(&replay), 0, NULL), "skipped",
+		(json_int_t)plan->files_on_ingest, "target_files",
+		(json_int_t)plan->files_on_target, "offsets", stream_json_offsets(&plan->offsets),
+		"replay", json_loads(buf_str(&replay), 0, NULL), "skipped",
 		json_loads(buf_str(&skipped), 0, NULL)));
 }
 

@@ -70,43 +70,94 @@ bool roots_hold(const struct roots *r, const char *path)
 	return false;
 }
 
-static enum status count_under(struct lake *lake, const char *prefix, const struct roots *outside,
-			       const struct lake_id *a, const struct lake_id *b, size_t limit,
-			       size_t *n, char **first, struct err *err)
+enum status roots_differences(struct lake *lake, const struct roots *r, const struct lake_id *a,
+			      const struct lake_id *b, uint64_t limit, uint64_t *n_out,
+			      struct err *err)
+{
+	uint64_t n = 0;
+	enum status st = ST_OK;
+
+	for (size_t i = 0; st == ST_OK && n < limit && i < r->n; i++) {
+		uint64_t under = 0;
+
+		st = lake_diff_count(lake, a, b, r->items[i], limit - n, &under, err);
+		n += under;
+	}
+	if (st == ST_OK)
+		*n_out = n;
+	return st;
+}
+
+static bool is_folder(const char *root)
+{
+	return root[strlen(root) - 1] == '/';
+}
+
+/* What is under root becomes what `from` has there: folders as a whole; what only begins
+ * with the root's text path by path. */
+static enum status take_root(struct lake *lake, struct lake_txn *txn, const struct lake_id *dest,
+			     const struct lake_id *from, const char *root, bool *any,
+			     struct err *err)
 {
 	AUTO(lake_diff_closep) struct lake_diff *diff = NULL;
-	struct lake_diff_entry entry = {0};
-	enum status st = lake_diff_open(lake, a, b, prefix, &diff, err);
+	struct lake_diff_entry entry;
+	enum status st = lake_diff_open(lake, dest, from, root, &diff, err);
 
-	while (st == ST_OK && *n < limit && (st = lake_diff_next(diff, &entry, err)) == ST_OK) {
-		if (outside && roots_hold(outside, entry.path)) {
-			free(entry.path);
-			continue;
-		}
-		if ((*n)++ == 0)
-			*first = MOVE(entry.path);
+	while (st == ST_OK && (st = lake_diff_next(diff, &entry, err)) == ST_OK) {
+		const bool whole = is_folder(root);
+
+		st = lake_txn_graft(txn, from, whole ? root : entry.path, err);
 		free(entry.path);
+		*any = true;
+		if (whole)
+			return st;
 	}
 	return st == ST_END ? ST_OK : st;
 }
 
-enum status roots_differences(struct lake *lake, const struct roots *r, bool inside,
-			      const struct lake_id *a, const struct lake_id *b, size_t limit,
-			      size_t *n_out, char **first_out, struct err *err)
+static int by_text(const void *a, const void *b)
 {
-	AUTO(freep) char *first = NULL;
-	size_t n = 0;
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static enum status first_between(struct lake *lake, const struct lake_id *a,
+				 const struct lake_id *b, const char *from, const char *until,
+				 char **first_out, struct err *err)
+{
+	AUTO(lake_diff_closep) struct lake_diff *diff = NULL;
+	struct lake_diff_entry entry;
+	enum status st = lake_diff_open_between(lake, a, b, from, until, &diff, err);
+
+	if (st == ST_OK)
+		st = lake_diff_next(diff, &entry, err);
+	if (st == ST_OK)
+		*first_out = entry.path;
+	return st == ST_END ? ST_OK : st;
+}
+
+enum status roots_first_outside(struct lake *lake, const struct roots *r, const struct lake_id *a,
+				const struct lake_id *b, char **first_out, struct err *err)
+{
+	AUTO(freep) char **sorted = (char **)xmemdup(r->items, r->n * sizeof(char *));
+	AUTO(buf_release) struct buf from = BUF_INIT;
 	enum status st = ST_OK;
 
-	if (!inside)
-		st = count_under(lake, "", r, a, b, limit, &n, &first, err);
-	for (size_t i = 0; inside && st == ST_OK && n < limit && i < r->n; i++)
-		st = count_under(lake, r->items[i], NULL, a, b, limit, &n, &first, err);
-	if (st != ST_OK)
-		return st;
-	*n_out = n;
-	*first_out = first ? MOVE(first) : xstrdup("");
-	return ST_OK;
+	*first_out = NULL;
+	qsort(sorted, r->n, sizeof(char *), by_text);
+	for (size_t i = 0; st == ST_OK && !*first_out && i <= r->n; i++) {
+		const char *until = i < r->n ? sorted[i] : NULL;
+		AUTO(freep) char *behind = xstrdup(until ? until : "");
+
+		if (!until || strcmp(buf_str(&from), until) < 0)
+			st = first_between(lake, a, b, buf_str(&from), until, first_out, err);
+		if (until)
+			behind[strlen(until) - 1]++; /* all that begins with the root */
+		if (strcmp(buf_str(&from), behind) < 0) { /* no root within another */
+			buf_clear(&from);
+			buf_adds(&from, behind);
+		}
+	}
+	return st;
 }
 
 /* ---- the publication commit, and its merge ---- */
@@ -413,23 +464,6 @@ enum status publication_on_target(const struct line *line, const struct lake_id 
 	return lake_log_search(line->lake, target, holds_publication, &search, out, err);
 }
 
-/* Grafts every path under root that differs in dest and in `shown`. */
-static enum status restore_root(struct lake *lake, struct lake_txn *txn, const struct lake_id *dest,
-				const struct lake_id *shown, const char *root, bool *any,
-				struct err *err)
-{
-	AUTO(lake_diff_closep) struct lake_diff *diff = NULL;
-	struct lake_diff_entry entry;
-	enum status st = lake_diff_open(lake, dest, shown, root, &diff, err);
-
-	while (st == ST_OK && (st = lake_diff_next(diff, &entry, err)) == ST_OK) {
-		st = lake_txn_graft(txn, shown, entry.path, err);
-		free(entry.path);
-		*any = true;
-	}
-	return st == ST_END ? ST_OK : st;
-}
-
 /* Is there a file where a root has a folder? */
 static enum status is_clash(struct lake *lake, const struct lake_id *dest, const char *root,
 			    bool *out, struct err *err)
@@ -450,19 +484,16 @@ static enum status is_clash(struct lake *lake, const struct lake_id *dest, const
 	return ST_OK;
 }
 
-/* Folders as a whole; what only begins with the root's text path by path. */
 static enum status graft_root(const struct line *line, struct lake_txn *txn,
 			      const struct lake_id *dest, const struct lake_id *x, const char *root,
 			      bool *clash, struct err *err)
 {
-	bool any;
+	bool any = false;
 	enum status st = is_clash(line->lake, dest, root, clash, err);
 
 	if (st != ST_OK || *clash)
 		return st;
-	return root[strlen(root) - 1] == '/'
-		       ? lake_txn_graft(txn, x, root, err)
-		       : restore_root(line->lake, txn, dest, x, root, &any, err);
+	return take_root(line->lake, txn, dest, x, root, &any, err);
 }
 
 enum status publication_join(const struct line *line, const struct roots *roots,
@@ -500,7 +531,7 @@ enum status publication_restore(const struct line *line, const struct roots *roo
 	enum status st = lake_txn_begin(line->lake, dest, &txn, err);
 
 	for (size_t i = 0; st == ST_OK && i < roots->n; i++)
-		st = restore_root(line->lake, txn, dest, shown, roots->items[i], &any, err);
+		st = take_root(line->lake, txn, dest, shown, roots->items[i], &any, err);
 	if (st != ST_OK || !any)
 		return st;
 	lake_txn_set_message(txn, "put back what was changed by hand");

@@ -50,13 +50,15 @@ void roots_add(struct roots *r, const struct line *line, const struct checkpoint
 void roots_add_documents(struct roots *r, const struct line *line);
 bool roots_hold(const struct roots *r, const char *path);
 
-/* Differences between two commits inside (or outside) the roots: their number, and
- * the first path in first_out ("" none), which the caller frees. Stops counting
- * at limit. */
-MUST_CHECK enum status roots_differences(struct lake *lake, const struct roots *r, bool inside,
+/* How many differences there are under the roots, or at least `limit` of them. */
+MUST_CHECK enum status roots_differences(struct lake *lake, const struct roots *r,
 					 const struct lake_id *a, const struct lake_id *b,
-					 size_t limit, size_t *n_out, char **first_out,
-					 struct err *err);
+					 uint64_t limit, uint64_t *n_out, struct err *err);
+/* The first path in which they differ outside the roots, however much differs under them;
+ * the caller's; NULL: none. */
+MUST_CHECK enum status roots_first_outside(struct lake *lake, const struct roots *r,
+					   const struct lake_id *a, const struct lake_id *b,
+					   char **first_out, struct err *err);
 
 /* X(n+1) as a prepared commit: the tree of `tree` (a checkpoint, or the empty first
  * commit), cursor rewritten. checkpoint none: shows nothing. */

@@ -54,7 +54,7 @@ struct rollback_plan {
 	struct ranges skipped;
 	struct losses losses;
 	struct ranges replay; /* what is read again: [offset of R, offset of head) */
-	size_t files_on_ingest, files_on_target; /* that change; counted up to 100,000 */
+	uint64_t files_on_ingest, files_on_target; /* that change; where more, 100,000 at least */
 	char *message;
 	/* Open for as long as the plan lives: so gc keeps T and P'. */
 	struct lake_diff *lease;

@@ -272,7 +272,6 @@ static enum status find_reset(const struct line *line, const struct roots *roots
 {
 	AUTO(freep) char *first = NULL;
 	struct lake_id holder;
-	size_t n;
 	enum status st = find_holder(line, plan, &holder, err);
 
 	if (st == ST_NOT_FOUND) {
@@ -284,11 +283,11 @@ static enum status find_reset(const struct line *line, const struct roots *roots
 		return ST_OK;
 	}
 	if (st == ST_OK)
-		st = roots_differences(line->lake, roots, false, &holder, &plan->target_head, 1, &n,
-				       &first, err);
+		st = roots_first_outside(line->lake, roots, &holder, &plan->target_head, &first,
+					 err);
 	if (st != ST_OK)
 		return st;
-	if (n > 0)
+	if (first)
 		return err_set(
 			err, ST_USAGE,
 			"--mode reset would drop what is not this connector's from %s (%s); use "
@@ -303,10 +302,8 @@ static enum status look_at_target(const struct line *line, const struct rollback
 {
 	AUTO(roots_release) struct roots roots = {0};
 	AUTO(checkpoint_release) struct checkpoint shown = {0};
-	AUTO(freep) char *first = NULL;
-	AUTO(freep) char *first_shown = NULL;
 	struct lake_id empty;
-	size_t n;
+	uint64_t n;
 	enum status st =
 		lake_ref_get(line->lake, LAKE_BRANCH, line->target, &plan->target_head, err);
 
@@ -317,8 +314,8 @@ static enum status look_at_target(const struct line *line, const struct rollback
 	}
 	roots_add(&roots, line, &plan->head);
 	if (st == ST_OK)
-		st = roots_differences(line->lake, &roots, true, &plan->shown.id,
-				       &plan->target_head, 1, &n, &first, err);
+		st = roots_differences(line->lake, &roots, &plan->shown.id, &plan->target_head, 1,
+				       &n, err);
 	if (st != ST_OK)
 		return st;
 	plan->target_was_changed = n > 0;
@@ -335,8 +332,8 @@ static enum status look_at_target(const struct line *line, const struct rollback
 	if (lake_id_is_none(&empty))
 		st = lake_first_commit(line->lake, line->target, &empty, err);
 	if (st == ST_OK)
-		st = roots_differences(line->lake, &roots, true, &plan->shown.id, &empty,
-				       COUNT_LIMIT, &plan->files_on_target, &first_shown, err);
+		st = roots_differences(line->lake, &roots, &plan->shown.id, &empty, COUNT_LIMIT,
+				       &plan->files_on_target, err);
 	return st;
 }
 
@@ -463,7 +460,6 @@ static enum status make(const struct line *line, const struct rollback_request *
 			struct rollback_plan *plan, struct err *err)
 {
 	AUTO(roots_release) struct roots roots = {0};
-	AUTO(freep) char *first = NULL;
 	char hex[LAKE_ID_SHORT_BYTES];
 	struct lake_id head;
 	enum status st = lake_ref_get(line->lake, LAKE_BRANCH, line->branch, &head, err);
@@ -495,8 +491,8 @@ static enum status make(const struct line *line, const struct rollback_request *
 				  hex, request->target_only ? ", the target only" : "");
 	if (request->target_only)
 		return ST_OK;
-	return roots_differences(line->lake, &roots, true, &plan->to.id, &plan->head.id,
-				 COUNT_LIMIT, &plan->files_on_ingest, &first, err);
+	return roots_differences(line->lake, &roots, &plan->to.id, &plan->head.id, COUNT_LIMIT,
+				 &plan->files_on_ingest, err);
 }
 
 enum status rollback_plan_make(const struct line *line, const struct rollback_request *request,
@@ -530,14 +526,14 @@ void rollback_plan_print(const struct line *line, const struct rollback_plan *pl
 	} else {
 		buf_addf(out, "%s: %s from %s to %s, committed %s\n", line->connector, line->branch,
 			 head, to, time);
-		buf_addf(out, "  %zu file%s change on %s\n", plan->files_on_ingest,
+		buf_addf(out, "  %" PRIu64 " file%s change on %s\n", plan->files_on_ingest,
 			 plan->files_on_ingest == 1 ? "" : "s", line->branch);
 	}
 	if (lake_id_is_none(&plan->show))
 		buf_addf(out, "  %s will show nothing of it", line->target);
 	else
 		buf_addf(out, "  %s will show checkpoint %s", line->target, show);
-	buf_addf(out, " (%zu file%s change, mode %s%s%s)\n", plan->files_on_target,
+	buf_addf(out, " (%" PRIu64 " file%s change, mode %s%s%s)\n", plan->files_on_target,
 		 plan->files_on_target == 1 ? "" : "s",
 		 plan->mode == ROLLBACK_RESET ? "reset" : "revert", *plan->mode_note ? ": " : "",
 		 plan->mode_note);

@@ -178,7 +178,7 @@ static enum status explain_record(struct explainer *x, const struct schema_node 
 
 static enum status explain_scalar(struct explainer *x, const struct schema_node *n)
 {
-	const unsigned char *data;
+	const unsigned char *data = NULL;
 	size_t len = n->type == SCHEMA_BOOLEAN  ? 1
 		     : n->type == SCHEMA_FLOAT  ? 4
 		     : n->type == SCHEMA_DOUBLE ? 8

@@ -203,7 +203,8 @@ static enum status freed(struct diff *d, enum status st, struct err *err)
 }
 
 enum status embedded_diff_open(struct lake *lake, const struct lake_id *a, const struct lake_id *b,
-			       const char *prefix, struct lake_diff **out, struct err *err)
+			       const struct lake_span *span, struct lake_diff **out,
+			       struct err *err)
 {
 	struct embedded *e = embedded_of(lake);
 	struct hash roots[2];
@@ -222,8 +223,12 @@ enum status embedded_diff_open(struct lake *lake, const struct lake_id *a, const
 		return st;
 	}
 	d->store = embedded_nodes(e);
-	d->diff = tree_diff_new(&d->store, &roots[0], &roots[1], prefix);
-	if (prefix[0] == '\0')
+	d->diff = tree_diff_new(&d->store, &roots[0], &roots[1], span->prefix);
+	if (*span->until)
+		tree_diff_until(d->diff, span->until);
+	if (*span->from)
+		st = freed(d, tree_diff_from(d->diff, span->from, err), err);
+	else if (!*span->prefix && !*span->until)
 		st = freed(d, split(d, roots, err), err);
 	if (st != ST_OK) {
 		embedded_diff_close(&d->base);
@@ -231,6 +236,20 @@ enum status embedded_diff_open(struct lake *lake, const struct lake_id *a, const
 	}
 	*out = &d->base;
 	return ST_OK;
+}
+
+/* Through a diff's leases; its second half never runs, for it is bounded by a prefix or by
+ * what comes after the first key. */
+enum status embedded_diff_count(struct lake *lake, const struct lake_id *a, const struct lake_id *b,
+				const char *prefix, uint64_t limit, uint64_t *out, struct err *err)
+{
+	const struct lake_span span = {
+		.prefix = prefix, .from = *prefix ? "" : "\x01", .until = ""};
+	AUTO(lake_diff_closep) struct lake_diff *diff = NULL;
+	enum status st = embedded_diff_open(lake, a, b, &span, &diff, err);
+	struct diff *d = (struct diff *)diff;
+
+	return st == ST_OK ? freed(d, tree_diff_count(d->diff, limit, out, err), err) : st;
 }
 
 enum status embedded_diff_next(struct lake_diff *diff, struct lake_diff_entry *out, struct err *err)

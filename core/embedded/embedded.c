@@ -78,6 +78,7 @@ static const struct lake_ops embedded_ops = {
 	.upload_free = embedded_upload_free,
 	.txn_prepare = embedded_txn_prepare,
 	.diff_open = embedded_diff_open,
+	.diff_count = embedded_diff_count,
 	.diff_next = embedded_diff_next,
 	.diff_close = embedded_diff_close,
 	.merge_prepare = embedded_merge_prepare,

@@ -266,8 +266,11 @@ void embedded_list_close(struct lake_list *list);
 /* ---- differences (diff.c) ---- */
 
 MUST_CHECK enum status embedded_diff_open(struct lake *lake, const struct lake_id *a,
-					  const struct lake_id *b, const char *prefix,
+					  const struct lake_id *b, const struct lake_span *span,
 					  struct lake_diff **out, struct err *err);
+MUST_CHECK enum status embedded_diff_count(struct lake *lake, const struct lake_id *a,
+					   const struct lake_id *b, const char *prefix,
+					   uint64_t limit, uint64_t *out, struct err *err);
 MUST_CHECK enum status embedded_diff_next(struct lake_diff *diff, struct lake_diff_entry *out,
 					  struct err *err);
 void embedded_diff_close(struct lake_diff *diff);

@@ -81,6 +81,10 @@ struct tree_diff *tree_diff_new(const struct node_store *store, const struct has
 /* Before the first of tree_diff_next(), of a diff whose prefix is "": only keys
  * below `until`, and only keys from `from` on. */
 void tree_diff_until(struct tree_diff *d, const char *until);
+/* In place of tree_diff_next(): how many there are, or at least `limit` of them. A subtree
+ * that only one side has is counted unread. */
+MUST_CHECK enum status tree_diff_count(struct tree_diff *d, uint64_t limit, uint64_t *out,
+				       struct err *err);
 MUST_CHECK enum status tree_diff_from(struct tree_diff *d, const char *from, struct err *err);
 /* A key with about as many differences before it as behind, for two diffs at
  * once; the caller's. NULL where the upper levels of the trees show less than

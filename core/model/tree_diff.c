@@ -176,6 +176,53 @@ enum status tree_diff_next(struct tree_diff *d, struct tree_difference *out, str
 	return st;
 }
 
+/* ---- how many ---- */
+
+/* The subtree's entries, where `s` stands before a subtree whose keys all lie before the
+ * other side's next one; else 0. The keys behind which both stand are below them. */
+static uint64_t alone(const struct tree_diff *d, const struct side *s, const struct node_item *item,
+		      const struct side *other, const struct node_item *next)
+{
+	if (!item || cursor_node(&s->at)->level == 0 ||
+	    (next && (cursor_node(&other->at)->level || strcmp(next->key, item->key) <= 0)) ||
+	    strncmp(item->key, d->prefix, d->prefix_len) != 0 ||
+	    (d->until && strcmp(item->key, d->until) >= 0))
+		return 0;
+	return item->count;
+}
+
+enum status tree_diff_count(struct tree_diff *d, uint64_t limit, uint64_t *out, struct err *err)
+{
+	enum status st = d->placed ? ST_OK : place(d, d->prefix, err);
+	struct tree_difference found;
+	uint64_t n = 0;
+
+	while (st == ST_OK && n < limit) {
+		const struct node_item *a = current(d, &d->a);
+		const struct node_item *b = current(d, &d->b);
+		uint64_t only_a = alone(d, &d->a, a, &d->b, b);
+		uint64_t only_b = alone(d, &d->b, b, &d->a, a);
+		bool opened;
+
+		if (!a && !b)
+			break;
+		if (skip_equal(&d->a.at, a, &d->b.at, b))
+			continue;
+		if (only_a || only_b) {
+			n += only_a + only_b;
+			d->a.skip = only_a > 0;
+			d->b.skip = only_b > 0;
+			continue;
+		}
+		st = descend(&d->a, a, &d->b, b, &opened, err);
+		if (st == ST_OK && !opened && compare(&d->a, a, &d->b, b, &found))
+			n++;
+	}
+	if (st == ST_OK)
+		*out = n;
+	return st;
+}
+
 /* ---- two halves ---- */
 
 /* The keys, NUL-terminated each, of the items that differ at the level, or below

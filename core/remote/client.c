@@ -291,6 +291,7 @@ static const struct lake_ops remote_ops = {
 	.upload_free = remote_upload_free,
 	.txn_prepare = remote_txn_prepare,
 	.diff_open = remote_diff_open,
+	.diff_count = remote_diff_count,
 	.diff_next = remote_diff_next,
 	.diff_close = remote_diff_close,
 	.merge_prepare = remote_merge_prepare,

@@ -298,7 +298,7 @@ struct remote_diff {
 struct diff_args {
 	const struct lake_id *a;
 	const struct lake_id *b;
-	const char *prefix;
+	const struct lake_span *span;
 };
 
 static void fill_diff(struct ask *a, const void *args)
@@ -307,13 +307,15 @@ static void fill_diff(struct ask *a, const void *args)
 
 	ask_id(a, "a", d->a);
 	ask_id(a, "b", d->b);
-	ask_text(a, "prefix", d->prefix);
+	ask_text(a, "prefix", d->span->prefix);
+	ask_text(a, "from", d->span->from);
+	ask_text(a, "until", d->span->until);
 }
 
 enum status remote_diff_open(struct lake *lake, const struct lake_id *a, const struct lake_id *b,
-			     const char *prefix, struct lake_diff **out, struct err *err)
+			     const struct lake_span *span, struct lake_diff **out, struct err *err)
 {
-	const struct diff_args args = {.a = a, .b = b, .prefix = prefix};
+	const struct diff_args args = {.a = a, .b = b, .span = span};
 	struct remote_diff d = {.base = {.lake = lake}, .page = {.more = true}};
 	AUTO(ask_release) struct ask ask;
 	enum status st;
@@ -326,6 +328,25 @@ enum status remote_diff_open(struct lake *lake, const struct lake_id *a, const s
 		return ask_bad_answer(err);
 	*out = (struct lake_diff *)xmemdup(&d, sizeof(d));
 	return ST_OK;
+}
+
+enum status remote_diff_count(struct lake *lake, const struct lake_id *a, const struct lake_id *b,
+			      const char *prefix, uint64_t limit, uint64_t *out, struct err *err)
+{
+	AUTO(ask_release) struct ask ask;
+	enum status st;
+
+	ask_init(&ask, remote_of(lake), "diff-count");
+	ask_id(&ask, "a", a);
+	ask_id(&ask, "b", b);
+	ask_text(&ask, "prefix", prefix);
+	ask_u64(&ask, "limit", limit);
+	st = ask_get(&ask, err);
+	if (st == ST_OK)
+		st = ask_json(&ask, err);
+	if (st != ST_OK)
+		return st;
+	return wire_get_u64(ask.out, "n", out) ? ST_OK : ask_bad_answer(err);
 }
 
 static enum status diff_fetch(struct remote_diff *d, struct err *err)

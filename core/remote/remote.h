@@ -92,7 +92,9 @@ enum status remote_object_read(struct lake_object *object, uint64_t offset, void
 			       size_t *n_out, struct err *err);
 void remote_object_close(struct lake_object *object);
 enum status remote_diff_open(struct lake *lake, const struct lake_id *a, const struct lake_id *b,
-			     const char *prefix, struct lake_diff **out, struct err *err);
+			     const struct lake_span *span, struct lake_diff **out, struct err *err);
+enum status remote_diff_count(struct lake *lake, const struct lake_id *a, const struct lake_id *b,
+			      const char *prefix, uint64_t limit, uint64_t *out, struct err *err);
 enum status remote_diff_next(struct lake_diff *diff, struct lake_diff_entry *out, struct err *err);
 void remote_diff_close(struct lake_diff *diff);
 enum status remote_fsck(struct lake *lake, bool quick, struct lake_fsck_report *report,

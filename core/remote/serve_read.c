@@ -240,8 +240,8 @@ static enum status run_diff_open(struct request *r, struct err *err)
 	struct handle h = {.kind = HANDLE_DIFF};
 	struct handle *added;
 	struct lake_id a, b;
+	struct lake_span span;
 	uint64_t session;
-	const char *prefix;
 	enum status st = query_u64(r, "session", &session, err);
 
 	if (st == ST_OK)
@@ -249,9 +249,13 @@ static enum status run_diff_open(struct request *r, struct err *err)
 	if (st == ST_OK)
 		st = query_id(r, "b", &b, err);
 	if (st == ST_OK)
-		st = query_text(r, "prefix", &prefix, err);
+		st = query_text(r, "prefix", &span.prefix, err);
 	if (st == ST_OK)
-		st = lake_diff_open(r->lake, &a, &b, prefix, &h.diff, err);
+		st = query_text(r, "from", &span.from, err);
+	if (st == ST_OK)
+		st = query_text(r, "until", &span.until, err);
+	if (st == ST_OK)
+		st = r->lake->ops->diff_open(r->lake, &a, &b, &span, &h.diff, err);
 	if (st == ST_OK)
 		st = handle_add(r->sessions, session, h, &added, err);
 	if (st != ST_OK)
@@ -259,6 +263,26 @@ static enum status run_diff_open(struct request *r, struct err *err)
 	r->out = json_pack("{s:I}", "handle", (json_int_t)added->id);
 	handle_give_back(r->sessions, added);
 	return ST_OK;
+}
+
+static enum status run_diff_count(struct request *r, struct err *err)
+{
+	struct lake_id a, b;
+	const char *prefix;
+	uint64_t limit, n = 0;
+	enum status st = query_id(r, "a", &a, err);
+
+	if (st == ST_OK)
+		st = query_id(r, "b", &b, err);
+	if (st == ST_OK)
+		st = query_text(r, "prefix", &prefix, err);
+	if (st == ST_OK)
+		st = query_u64(r, "limit", &limit, err);
+	if (st == ST_OK)
+		st = lake_diff_count(r->lake, &a, &b, prefix, limit, &n, err);
+	if (st == ST_OK)
+		r->out = json_pack("{s:I}", "n", (json_int_t)n);
+	return st;
 }
 
 static enum status run_diff_next(struct request *r, struct err *err)
@@ -324,6 +348,7 @@ const struct operation serve_read_operations[] = {
 	{"GET", "object-open", false, run_object_open},
 	{"GET", "object-read", false, run_object_read},
 	{"GET", "diff-open", false, run_diff_open},
+	{"GET", "diff-count", false, run_diff_count},
 	{"POST", "diff-next", false, run_diff_next}, /* twice would skip a page */
 	{"GET", "staged", false, run_staged},
 	{"GET", "free-bytes", false, run_free_bytes},

@@ -107,6 +107,85 @@ static void stops_anywhere(void **state)
 	}
 }
 
+static uint64_t counted(const struct lake_id *a, const struct lake_id *b, const char *prefix,
+			uint64_t limit)
+{
+	uint64_t n = 0;
+
+	MUST(lake_diff_count(lake, a, b, prefix, limit, &n, &err));
+	return n;
+}
+
+/* Whole folders and parts of some, on either side and on both. */
+static void counts_what_a_reader_counts(void **state)
+{
+	struct rng rng = rng_seeded(3);
+	uint64_t all = 0, within = 0;
+
+	(void)state;
+	for (int round = 0; round < 40; round++) {
+		AUTO(lake_txn_freep) struct lake_txn *txn = NULL;
+		AUTO(freep) char *from = path_of((unsigned)rng_below(&rng, FILES));
+		AUTO(freep) char *until = path_of((unsigned)rng_below(&rng, FILES));
+		const char *const prefixes[] = {"", "topics/", "topics/orders/partition=0000",
+						"topics/orders/partition=00030/", "no"};
+		uint64_t wanted[ARRAY_SIZE(prefixes)] = {0};
+		AUTO(lake_diff_closep) struct lake_diff *diff = NULL;
+		AUTO(lake_diff_closep) struct lake_diff *part = NULL;
+		struct lake_diff_entry e;
+		struct lake_id changed;
+
+		MUST(lake_txn_begin(lake, &base, &txn, &err));
+		for (int runs = 1 + (int)rng_below(&rng, 4); runs > 0; runs--) {
+			unsigned at = (unsigned)rng_below(&rng, FILES);
+			unsigned n = 1 + (unsigned)rng_below(&rng, rng_below(&rng, 2) ? 8000 : 5);
+			const bool gone = rng_below(&rng, 2);
+
+			for (unsigned i = 0; i < n; i++) {
+				AUTO(freep)
+				char *path =
+					xasprintf("topics/orders/partition=%05u/orders+%010u%s",
+						  (at + i) / 1000, at + i,
+						  gone       ? ".avro"
+						  : runs % 2 ? ".more"
+							     : ".avro");
+
+				/* one that was put or removed before: as it is */
+				if (gone)
+					(void)!lake_txn_remove(txn, path, NULL);
+				else
+					(void)!lake_txn_put_bytes(txn, path, "x", 1, NULL, NULL,
+								  NULL);
+			}
+		}
+		if (lake_txn_prepare(txn, &changed, NULL) != ST_OK)
+			continue; /* a path came twice */
+		MUST(lake_diff_open(lake, &base, &changed, "", &diff, &err));
+		MUST(lake_diff_open_between(lake, &base, &changed, from, until, &part, &err));
+		while (lake_diff_next(diff, &e, NULL) == ST_OK) {
+			for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)
+				wanted[i] += strncmp(e.path, prefixes[i], strlen(prefixes[i])) == 0;
+			if (strcmp(e.path, from) >= 0 && strcmp(e.path, until) < 0) {
+				within++;
+				expect_next(part, e.path, e.change);
+			}
+			free(e.path);
+		}
+		MUST_BE(ST_END, lake_diff_next(part, &e, &err));
+		for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++) {
+			uint64_t some = counted(&base, &changed, prefixes[i], 3);
+
+			assert_int_equal(counted(&base, &changed, prefixes[i], UINT64_MAX),
+					 wanted[i]);
+			assert_int_equal(counted(&changed, &base, prefixes[i], UINT64_MAX),
+					 wanted[i]);
+			assert_true(some <= wanted[i] && (some >= 3 || some == wanted[i]));
+		}
+		all += wanted[0];
+	}
+	assert_true(all > FILES && within > 0);
+}
+
 static int make_lake(void **state)
 {
 	AUTO(lake_txn_freep) struct lake_txn *txn = NULL;
@@ -139,6 +218,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(finds_what_differs),
 		cmocka_unit_test(stops_anywhere),
+		cmocka_unit_test(counts_what_a_reader_counts),
 	};
 
 	return cmocka_run_group_tests(tests, make_lake, remove_lake);
