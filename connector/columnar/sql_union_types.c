@@ -123,20 +123,34 @@ static bool is_text_root(const struct schema *s)
 	return schema_root(s)->type != SCHEMA_RECORD && family_of(type_of(s, 0)) == FAMILY_TEXT;
 }
 
+/* Where b has the column; most often it stands at the same place. b's number: nowhere. */
+static size_t find_column(const struct schema *b, const char *name, size_t expected)
+{
+	const size_t n = union_schema_columns(b);
+
+	for (size_t k = 0; k < n; k++) {
+		size_t at = (expected + k) % n;
+
+		if (strcasecmp(union_schema_column(b, at), name) == 0)
+			return at;
+	}
+	return n;
+}
+
 static void compare(struct union_columns *u, const struct schema *a, const struct schema *b)
 {
-	for (size_t i = 0; i < union_schema_columns(a); i++)
-		for (size_t j = 0; j < union_schema_columns(b); j++) {
-			const char *name = union_schema_column(a, i);
+	const bool texts = is_text_root(a) == is_text_root(b);
 
-			if (strcasecmp(name, union_schema_column(b, j)) != 0 ||
-			    has_no_type(u, name) ||
-			    (is_text_root(a) == is_text_root(b) &&
-			     widen(type_of(a, i), type_of(b, j), 0)))
-				continue;
-			GROW(u->names, u->n, u->cap);
-			u->names[u->n++] = name;
-		}
+	for (size_t i = 0; i < union_schema_columns(a); i++) {
+		const char *name = union_schema_column(a, i);
+		size_t at = find_column(b, name, i);
+
+		if (at == union_schema_columns(b) || has_no_type(u, name) ||
+		    (texts && widen(type_of(a, i), type_of(b, at), 0)))
+			continue;
+		GROW(u->names, u->n, u->cap);
+		u->names[u->n++] = name;
+	}
 }
 
 void union_columns_find(struct union_columns *u, const struct schema *const *schemas, size_t n)

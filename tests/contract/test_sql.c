@@ -513,6 +513,11 @@ static void test_disagreement(void **state)
 	expect("SELECT n, typeof(x), x->>'$' FROM odd ORDER BY n",
 	       "1,JSON,5\n2,JSON,1.5\n3,JSON,text\n4,JSON,\"[1,\"\"a\"\"]\"\n5,JSON,[7]\n"
 	       "6,JSON,\"{\"\"b\"\":8}\"\n7,JSON,\n");
+	put_parquet(NAMED("text", "0000", "parquet"), "sha256:1", RECORD(FIELD("x", "\"string\"")),
+		    "SELECT 'text' AS x");
+	put_parquet(NAMED("text", "0001", "parquet"), "sha256:2", RECORD(FIELD("x", JSON)),
+		    "SELECT '[1]'::JSON AS x");
+	expect("SELECT x->>'$' FROM text ORDER BY 1", "[1]\ntext\n");
 	/* what is no record, beside a column of its name */
 	put_parquet(NAMED("own", "0000", "parquet"), "sha256:1",
 		    RECORD(FIELD("value", "\"string\"")), "SELECT 'text' AS value");

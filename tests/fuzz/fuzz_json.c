@@ -1,11 +1,14 @@
 /* Any bytes as JSON: the validator's line is one line of JSON that jansson
- * reads too, and what becomes Avro is a value of the schema. */
+ * reads too, and what becomes Avro is a value of the schema, of a schema that is made from
+ * the object itself too. */
 #include <jansson.h>
 #include <string.h>
 
 #include "connector/schema/json_encode.h"
 #include "connector/schema/walker.h"
+#include "connector/schema/compiled.h"
 #include "connector/writer/json_line.h"
+#include "connector/writer/json_shape.h"
 #include "tests/lib/fuzz.h"
 
 static const char schema_text[] =
@@ -58,10 +61,35 @@ static void check_avro(const uint8_t *data, size_t size)
 	FUZZ_CHECK(walker_check(walker, out.data, out.len));
 }
 
+static void check_shape(const uint8_t *data, size_t size)
+{
+	AUTO(json_shape_freep) struct json_shape *shape = NULL;
+	AUTO(compiled_schema_freep) struct compiled_schema *own = NULL;
+	AUTO(buf_release) struct buf json = BUF_INIT;
+	AUTO(buf_release) struct buf row = BUF_INIT;
+	struct json_line line;
+	enum shape_fit fit;
+	bool added;
+
+	if (!json_line_check(data, size, &line, NULL, NULL) || line.text[0] != '{')
+		return;
+	shape = json_shape_new(NULL);
+	added = json_shape_add(shape, line.text, line.len);
+	fit = json_shape_row(shape, line.text, line.len, &row);
+	FUZZ_CHECK(added == (fit == SHAPE_FITS));
+	json_shape_schema(shape, &json);
+	FUZZ_CHECK(compiled_schema_of_text(json.data, &own, NULL) == ST_OK);
+	if (!added)
+		return;
+	buf_reserve(&row, WALKER_SLACK);
+	FUZZ_CHECK(walker_check(own->walker, row.data, row.len));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	check_line(data, size);
 	check_avro(data, size);
+	check_shape(data, size);
 	return 0;
 }
 
