@@ -38,11 +38,18 @@ static enum status check_one_column(const struct writer_settings *s, struct err 
 	const struct compiled_schema *value =
 		builtin_schema(s->converter == CONVERTER_BYTES ? BUILTIN_BYTES : BUILTIN_STRING);
 	AUTO(compiled_schema_freep) struct compiled_schema *row = NULL;
-	enum status st = s->metadata ? record_metadata_schema(value, &row, err) : ST_OK;
+	struct err why = ERR_INIT;
+	enum status st = s->metadata ? record_metadata_schema(value, &row, &why) : ST_OK;
 
 	if (st == ST_OK)
-		st = parquet_schema_check(row ? row->schema : value->schema, &s->sort, err);
-	return st == ST_OK ? ST_OK : err_wrap(err, ST_USAGE, "parquet.sort.columns");
+		st = parquet_schema_check(row ? row->schema : value->schema, &s->sort, &why);
+	if (st == ST_OK)
+		return ST_OK;
+	return err_set(err, ST_USAGE, "%s%s", why.text,
+		       s->converter == CONVERTER_JSON
+			       ? "; fields are columns with value.converter.schema.file or "
+				 "parquet.json.infer=true"
+			       : "");
 }
 
 static void join_columns(const struct sort_columns *sort, struct buf *out)

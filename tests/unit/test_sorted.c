@@ -411,6 +411,9 @@ static void test_settings(void **state)
 	s = settings_of(w, NULL, field, 1);
 	s.converter = CONVERTER_STRING;
 	refused(s, "parquet.sort.columns: there is no column 's'; there are value");
+	s.converter = CONVERTER_JSON;
+	refused(s, "there are value; fields are columns with value.converter.schema.file");
+	s.converter = CONVERTER_STRING;
 	s.sort.paths = value;
 	MUST(writer_settings_check(&s, &err));
 	s = settings_of(w, ROW, field, 1);
