@@ -22,6 +22,7 @@
 #define FIRST_LEVEL_BYTES (32u << 20)
 #define FIRST_LEVEL_TABLE_BYTES (8u << 20)
 #define NEXT_LEVEL_TABLES 2 /* times as large: few open files in a large lake */
+#define OPENING_THREADS 2 /* of tables; sixteen are started even for a single one */
 #define INFO_LOG_ERROR 3
 
 /* kTolerateCorruptedTailRecords: a record that a crash has torn at the end of
@@ -116,6 +117,7 @@ static rocksdb_options_t *options_new(bool create, enum db_recovery recovery)
 	rocks.options_set_target_file_size_base(o, FIRST_LEVEL_TABLE_BYTES);
 	rocks.options_set_target_file_size_multiplier(o, NEXT_LEVEL_TABLES);
 	rocks.options_set_max_open_files(o, -1);
+	rocks.options_set_max_file_opening_threads(o, OPENING_THREADS);
 	rocks.options_set_skip_stats_update_on_db_open(o, 1);
 	rocks.options_set_keep_log_file_num(o, 2);
 	rocks.options_set_info_log_level(o, INFO_LOG_ERROR);

@@ -27,7 +27,8 @@
 	X(options_destroy) X(options_set_block_based_table_factory) X(options_set_compression) \
 	X(options_set_create_if_missing) X(options_set_info_log_level) \
 	X(options_set_keep_log_file_num) X(options_set_max_background_jobs) \
-	X(options_set_max_bytes_for_level_base) X(options_set_max_open_files) \
+	X(options_set_max_bytes_for_level_base) X(options_set_max_file_opening_threads) \
+	X(options_set_max_open_files) \
 	X(options_set_max_write_buffer_number) X(options_set_paranoid_checks) \
 	X(options_set_skip_stats_update_on_db_open) X(options_set_target_file_size_base) \
 	X(options_set_target_file_size_multiplier) X(options_set_wal_recovery_mode) \
