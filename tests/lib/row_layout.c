@@ -112,6 +112,8 @@ void row_layout_config(const struct row_layout *l, const char *schema_path, stru
 		props_set(out, "record.metadata", "true");
 	if (l->small)
 		props_set(out, "memory.max.bytes", "33554432");
+	if (l->sorted)
+		props_set(out, "parquet.sort.columns", "value");
 	if (l->folders == FOLDERS_DEFAULT)
 		return;
 	props_set(out, "errors.tolerance", "all");

@@ -30,6 +30,7 @@ struct row_layout {
 	enum row_folders folders;
 	bool metadata; /* record.metadata */
 	bool small; /* memory for few open files */
+	bool sorted; /* Parquet, by the column `value` */
 };
 
 /* A layout with folders. json: values are JSON; parquet: and the files Parquet. */

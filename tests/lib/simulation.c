@@ -397,10 +397,11 @@ static _Noreturn void live(struct sim_world *w, const char *dir)
 	struct sim s = {.world = w, .dir = xasprintf("%s/lake", dir)};
 
 	open_life(&s);
-	sim_event(&s, "life %u, rows of format %d in folders %d%s%s", w->result.lives,
+	sim_event(&s, "life %u, rows of format %d in folders %d%s%s%s", w->result.lives,
 		  (int)w->kafka.layout.format, (int)w->kafka.layout.folders,
 		  w->kafka.layout.metadata ? ", metadata" : "",
-		  w->kafka.layout.small ? ", little memory" : "");
+		  w->kafka.layout.small ? ", little memory" : "",
+		  w->kafka.layout.sorted ? ", sorted" : "");
 	sim_check(&s);
 	while (!w->calm && w->steps_left > 0) {
 		w->steps_left--;
@@ -419,14 +420,15 @@ static struct row_layout plan_layout(uint64_t seed, bool json)
 {
 	bool parquet = json && seed % SIM_PARQUET_EVERY == 0;
 
+	struct row_layout l = {.seed = seed,
+			       .format = parquet ? ROWS_PARQUET
+					 : json  ? ROWS_JSON
+						 : ROWS_BYTES};
+
 	if (seed % SIM_FOLDERS_EVERY == 0)
-		return row_layout_by_seed(seed, json, parquet);
-	return (struct row_layout){
-		.seed = seed,
-		.format = parquet ? ROWS_PARQUET
-			  : json  ? ROWS_JSON
-				  : ROWS_BYTES,
-	};
+		l = row_layout_by_seed(seed, json, parquet);
+	l.sorted = parquet && seed % SIM_SORTED_EVERY == 0;
+	return l;
 }
 
 static void plan_world(struct sim_world *w, const struct sim_options *options)

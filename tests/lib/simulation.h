@@ -17,6 +17,7 @@
 
 /* Seeds that this divides write Parquet, where their values are JSON. */
 #define SIM_PARQUET_EVERY 8
+#define SIM_SORTED_EVERY (2 * SIM_PARQUET_EVERY) /* of these: sorted */
 
 /* Seeds that this divides write with a partitioner (tests/lib/row_layout.h). */
 #define SIM_FOLDERS_EVERY 3
