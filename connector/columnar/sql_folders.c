@@ -3,9 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "connector/columnar/sql_claims.h"
 #include "connector/writer/path_value.h"
 
 #define BIGINT_DIGITS 18
+/* Where they only say what columns are: planning many takes longer than they save. */
+#define MOST_FOLDERS 1000
 
 /* ---- keys and values in paths ---- */
 
@@ -95,20 +98,47 @@ static void add_keys(struct sql_folders *f, const char *path, const struct sql_n
 	}
 }
 
-/* The folder of these values, by their text in known. */
-static size_t find_folder(struct sql_folders *f, const char *path, json_t *known)
+/* The value of each key that is no column. */
+static void take_values(const struct sql_folders *f, const char *path, char **values)
 {
-	AUTO(freep) char **values = xcalloc(f->n_keys + 1, sizeof(*values));
-	AUTO(buf_release) struct buf name = BUF_INIT;
-	const json_t *index;
 	struct component c;
 
 	while (next_component(&path, &c)) {
 		size_t key = find_key(f, &c);
 
-		if (key < f->n_keys && !values[key] && !is_none(&c))
+		if (key < f->n_keys && !f->keys[key].is_column && !values[key] && !is_none(&c))
 			values[key] = value_of(&c);
 	}
+}
+
+/* What the file's folders say of the keys that are columns, as SQL. */
+static void take_claims(const struct sql_folders *f, const struct duckdb_api *duck,
+			const json_t *group, size_t file, char **values)
+{
+	json_t *claims = json_array_get(json_object_get(group, "claims"), file), *claim;
+	const char *field;
+
+	json_object_foreach(claims, field, claim)
+	{
+		const struct component c = {.key = field, .key_len = strlen(field)};
+		const char *kind =
+			json_string_value(json_object_get(json_object_get(group, "kinds"), field));
+		size_t key = find_key(f, &c);
+		AUTO(buf_release) struct buf sql = BUF_INIT;
+
+		if (kind && key < f->n_keys && f->keys[key].is_column && !values[key] &&
+		    sql_claim_add(duck, kind, json_string_value(claim),
+				  f->types[f->keys[key].column], &sql))
+			values[key] = buf_detach(&sql);
+	}
+}
+
+/* The folder of these values, which it takes over, by their text in known. */
+static size_t find_folder(struct sql_folders *f, char **values, json_t *known)
+{
+	AUTO(buf_release) struct buf name = BUF_INIT;
+	const json_t *index;
+
 	for (size_t i = 0; i < f->n_keys; i++)
 		buf_addf(&name, "%zu=%s", values[i] ? strlen(values[i]) : SIZE_MAX,
 			 values[i] ? values[i] : "");
@@ -116,11 +146,12 @@ static size_t find_folder(struct sql_folders *f, const char *path, json_t *known
 	if (index) {
 		for (size_t i = 0; i < f->n_keys; i++)
 			free(values[i]);
+		free(values);
 		return (size_t)json_integer_value(index);
 	}
 	json_object_set_new(known, buf_str(&name), json_integer((json_int_t)f->n));
 	GROW(f->items, f->n, f->cap);
-	f->items[f->n] = (struct sql_folder){.values = MOVE(values)};
+	f->items[f->n] = (struct sql_folder){.values = values};
 	return f->n++;
 }
 
@@ -145,31 +176,40 @@ static void set_numbers(struct sql_folders *f)
 struct sql_folders *sql_folders_find(const json_t *groups, const struct sql_names *names)
 {
 	struct sql_folders *f = xcalloc(1, sizeof(*f));
-	json_t *known = json_object();
 	const json_t *group, *folder;
 	size_t i, j;
 
-	f->n_groups = json_array_size(groups);
 	json_array_foreach(groups, i, group) json_array_foreach(folders_of(group), j, folder)
 		add_keys(f, json_string_value(folder), names);
+	if (f->n_keys)
+		return f;
+	sql_folders_free(f);
+	return NULL;
+}
+
+static void find_files(struct sql_folders *f, const struct duckdb_api *duck, const json_t *groups)
+{
+	json_t *known = json_object();
+	const json_t *group;
+	size_t i;
+
+	f->n_groups = json_array_size(groups);
 	f->of = xcalloc(f->n_groups + 1, sizeof(*f->of));
 	json_array_foreach(groups, i, group)
 	{
 		size_t n = json_array_size(json_object_get(group, "files"));
 
 		f->of[i] = xcalloc(n + 1, sizeof(**f->of));
-		for (j = 0; f->n_keys && j < n; j++) {
-			folder = json_array_get(folders_of(group), j);
-			f->of[i][j] =
-				find_folder(f, folder ? json_string_value(folder) : "", known);
+		for (size_t j = 0; j < n; j++) {
+			char **values = xcalloc(f->n_keys + 1, sizeof(*values));
+			const json_t *folder = json_array_get(folders_of(group), j);
+
+			take_values(f, folder ? json_string_value(folder) : "", values);
+			take_claims(f, duck, group, j, values);
+			f->of[i][j] = find_folder(f, values, known);
 		}
 	}
 	json_decref(known);
-	set_numbers(f);
-	if (f->n_keys)
-		return f;
-	sql_folders_free(f);
-	return NULL;
 }
 
 void sql_folders_free(struct sql_folders *f)
@@ -194,29 +234,38 @@ void sql_folders_free(struct sql_folders *f)
 	free(f);
 }
 
-bool sql_folders_columns(struct sql_folders *f, const struct duckdb_api *duck,
+static void find_columns(struct sql_folders *f, const struct duckdb_api *duck,
 			 duckdb_prepared_statement all)
 {
-	bool any = false;
-
 	f->n_columns = duck->prepared_statement_column_count(all);
 	f->columns = xcalloc(f->n_columns + 1, sizeof(*f->columns));
 	f->types = xcalloc(f->n_columns + 1, sizeof(*f->types));
 	for (size_t i = 0; i < f->n_columns; i++) {
 		f->columns[i] = (char *)(uintptr_t)duck->prepared_statement_column_name(all, i);
 		f->types[i] = duck->prepared_statement_column_logical_type(all, i);
+		for (size_t j = 0; j < f->n_keys; j++) {
+			if (strcasecmp(f->columns[i], f->keys[j].name) != 0)
+				continue;
+			f->keys[j].is_column = true;
+			f->keys[j].column = i;
+		}
 	}
-	for (size_t i = 0; i < f->n_keys; i++) {
-		struct sql_folder_key *key = &f->keys[i];
-		bool is_column = false;
+}
 
-		for (size_t j = 0; j < f->n_columns; j++)
-			is_column = is_column || strcasecmp(f->columns[j], key->name) == 0;
-		if (is_column)
-			*key->name = '\0'; /* the files say what it is */
-		any = any || *key->name;
+bool sql_folders_columns(struct sql_folders *f, const struct duckdb_api *duck,
+			 duckdb_prepared_statement all, const json_t *groups)
+{
+	bool any_own = false, any_claim = false;
+
+	find_columns(f, duck, all);
+	find_files(f, duck, groups);
+	set_numbers(f);
+	for (size_t i = 0; i < f->n_keys; i++) {
+		any_own = any_own || !f->keys[i].is_column;
+		for (size_t j = 0; j < f->n; j++)
+			any_claim = any_claim || (f->keys[i].is_column && f->items[j].values[i]);
 	}
-	return any;
+	return any_own || (any_claim && f->n <= MOST_FOLDERS);
 }
 
 /* ---- as SQL ---- */
@@ -235,24 +284,38 @@ static void add_value(const struct sql_folder_key *key, const char *value, struc
 void sql_folders_add_values(const struct sql_folders *f, const struct sql_folder *folder,
 			    struct buf *out)
 {
-	bool first = true;
-
 	for (size_t i = 0; i < f->n_keys; i++) {
-		if (!*f->keys[i].name)
+		if (f->keys[i].is_column)
 			continue;
-		if (!first)
-			buf_addc(out, ',');
-		first = false;
+		buf_addc(out, ',');
 		add_value(&f->keys[i], folder ? folder->values[i] : NULL, out);
 		buf_adds(out, " AS ");
 		sql_add_identifier(out, f->keys[i].name);
 	}
 }
 
+/* " REPLACE ('DE'::VARCHAR AS country)": what the folder says of columns. */
+static void add_claims(const struct sql_folders *f, const struct sql_folder *folder,
+		       struct buf *out)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < f->n_keys; i++) {
+		if (!f->keys[i].is_column || !folder->values[i])
+			continue;
+		buf_addf(out, "%s%s AS ", any ? "," : " REPLACE (", folder->values[i]);
+		sql_add_identifier(out, f->keys[i].name);
+		any = true;
+	}
+	if (any)
+		buf_addc(out, ')');
+}
+
 void sql_folders_add_functions(const struct sql_folders *f, size_t table, struct buf *out)
 {
 	for (size_t i = 0; i < f->n; i++) {
-		buf_addf(out, "%sSELECT *,", i ? " UNION ALL " : "");
+		buf_addf(out, "%sSELECT *", i ? " UNION ALL " : "");
+		add_claims(f, &f->items[i], out);
 		sql_folders_add_values(f, &f->items[i], out);
 		buf_addf(out, " FROM " SQL_FOLDER_FUNCTION "(%zu,%zu)", table, i);
 	}
@@ -260,35 +323,52 @@ void sql_folders_add_functions(const struct sql_folders *f, size_t table, struct
 
 /* ---- what is left of them ---- */
 
-static json_t *new_part(const struct sql_folders *f, size_t folder)
+static bool is_json(const json_t *group)
 {
-	AUTO(buf_release) struct buf values = BUF_INIT;
+	return strcmp(json_string_value(json_object_get(group, "format")), "json") == 0;
+}
 
-	sql_folders_add_values(f, &f->items[folder], &values);
-	return json_pack("{s:[],s:s}", "files", "values", buf_str(&values));
+/* The one of these values, which folders have in common that only claims tell apart. */
+static json_t *part_of(json_t *parts, json_t *by_values, const char *values)
+{
+	json_t *part = json_object_get(by_values, values);
+
+	if (part)
+		return part;
+	part = json_pack("{s:[],s:s}", "files", "values", values);
+	json_object_set_new(by_values, values, part);
+	json_array_append(parts, part);
+	return part;
 }
 
 /* JSON is read as a whole, to find its columns. */
 static json_t *parts_of(const struct sql_folders *f, const size_t *of, const json_t *group)
 {
-	const bool is_json =
-		strcmp(json_string_value(json_object_get(group, "format")), "json") == 0;
 	const json_t *files = json_object_get(group, "files");
-	AUTO(freep) json_t **by_folder = xcalloc(f->n + 1, sizeof(json_t *));
-	json_t *parts = json_array(), *file;
+	json_t *parts = json_array(), *by_values = json_object(), *file;
 	size_t i;
 
 	json_array_foreach(files, i, file)
 	{
-		if (!is_json && !f->items[of[i]].plans)
+		AUTO(buf_release) struct buf values = BUF_INIT;
+
+		if (!is_json(group) && !f->items[of[i]].plans)
 			continue;
-		if (!by_folder[of[i]]) {
-			by_folder[of[i]] = new_part(f, of[i]);
-			json_array_append_new(parts, by_folder[of[i]]);
-		}
-		json_array_append(json_object_get(by_folder[of[i]], "files"), file);
+		sql_folders_add_values(f, &f->items[of[i]], &values);
+		json_array_append(
+			json_object_get(part_of(parts, by_values, buf_str(&values)), "files"),
+			file);
 	}
+	json_decref(by_values);
 	return parts;
+}
+
+static bool has_own_columns(const struct sql_folders *f)
+{
+	for (size_t i = 0; i < f->n_keys; i++)
+		if (!f->keys[i].is_column)
+			return true;
+	return false;
 }
 
 void sql_folders_split(const struct sql_folders *f, json_t *groups)
@@ -296,7 +376,7 @@ void sql_folders_split(const struct sql_folders *f, json_t *groups)
 	json_t *group;
 	size_t i;
 
-	json_array_foreach(groups, i, group)
+	json_array_foreach(groups, i, group) if (!is_json(group) || has_own_columns(f))
 		json_object_set_new(group, "parts", parts_of(f, f->of[i], group));
 }
 

@@ -1,14 +1,15 @@
 /* Folders that a partitioner made (`country=DE/day=05`), as columns of a table, and
  * which of them a query can need. Private to connector/columnar.
  *
- * A key is a column of a query that names it, unless the files have a column of that
- * name: BIGINT where all its values are whole numbers of at most 18 digits, else VARCHAR;
- * NULL where a path lacks it or says __HIVE_DEFAULT_PARTITION__.
+ * A folder is what files have in common: values of keys, and claims on columns
+ * (sql_claims.h), which may differ where paths do not. A key is a column of a query that names it,
+ * unless the files have a column of that name: BIGINT where all its values are whole numbers of at
+ * most 18 digits, else VARCHAR; NULL where a path lacks it or says __HIVE_DEFAULT_PARTITION__.
  *
  * Which folders are needed DuckDB's optimizer says: the query is first bound to a table
  * in which each folder is a table function of its own (SQL_FOLDER_FUNCTION), whose rows
- * nothing is known of, beside the folder's values as constants. A folder that its plan
- * has no more holds no row of the answer, whatever is in its files. */
+ * nothing is known of, beside the folder's values as constants, and claims in the place of columns.
+ * A folder that its plan has no more holds no row of the answer, whatever is in its files. */
 #ifndef TIDEMARK_COLUMNAR_SQL_FOLDERS_H
 #define TIDEMARK_COLUMNAR_SQL_FOLDERS_H
 
@@ -21,13 +22,16 @@
 #define SQL_FOLDER_FUNCTION "tidemark_folder"
 
 struct sql_folder {
-	char **values; /* one for each key; NULL where it has none */
+	/* one for each key; NULL where it has none, or of a column claims nothing */
+	char **values; /* of a column: a constant in SQL */
 	atomic_size_t plans; /* that hold it */
 };
 
 struct sql_folder_key {
 	char *name;
 	bool is_number;
+	bool is_column; /* of the files */
+	size_t column;
 };
 
 struct sql_folders {
@@ -46,16 +50,19 @@ struct sql_folders {
 /* NULL: the query names none. groups: the table's (sql_table.h). */
 struct sql_folders *sql_folders_find(const json_t *groups, const struct sql_names *names);
 void sql_folders_free(struct sql_folders *f);
-/* The table's own columns, of SELECT * FROM it, prepared. false: they leave no key. */
+/* The table's own columns, of SELECT * FROM it, prepared; groups with "kinds" (sql_union.h).
+ * Finds the folders. false: they are no use, as the files have all columns and nothing is
+ * claimed of them. */
 bool sql_folders_columns(struct sql_folders *f, const struct duckdb_api *duck,
-			 duckdb_prepared_statement all);
-/* "2024::BIGINT AS year,.."; folder NULL: NULL of the keys' types. */
+			 duckdb_prepared_statement all, const json_t *groups);
+/* ",2024::BIGINT AS year,.."; folder NULL: NULL of the keys' types. */
 void sql_folders_add_values(const struct sql_folders *f, const struct sql_folder *folder,
 			    struct buf *out);
 /* A SELECT of all folders as table functions. table: its index in *sets (below). */
 void sql_folders_add_functions(const struct sql_folders *f, size_t table, struct buf *out);
 /* Sets each group's "parts", [{"files":[PATH],"values":TEXT}]: of the folders that a plan
- * holds; of JSON, of which all is read to find its columns, of all folders. */
+ * holds; of JSON, of which all is read to find its columns, of all folders; none where it gets no
+ * column of them. */
 void sql_folders_split(const struct sql_folders *f, json_t *groups);
 
 /* sets: where the function finds the table's folders; borrowed for con's life. */

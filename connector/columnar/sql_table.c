@@ -6,9 +6,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "connector/columnar/sql_claims.h"
 #include "connector/writer/builtin_schemas.h"
 #include "connector/writer/container_reader.h"
 #include "connector/writer/file_name.h"
+#include "connector/writer/path_value.h"
 #include "core/base/file.h"
 
 struct group {
@@ -16,6 +18,7 @@ struct group {
 	json_t *json; /* without files and numbers */
 	json_t *files;
 	json_t *folders; /* of the files, below the table's own; NULL: no name=value in any */
+	json_t *claims; /* of the files; NULL: none of any */
 	bool skipped; /* it is no data */
 	int64_t rows; /* -1: not known */
 };
@@ -54,6 +57,7 @@ void sql_table_free(struct sql_table *t)
 		json_decref(t->groups[i].json);
 		json_decref(t->groups[i].files);
 		json_decref(t->groups[i].folders);
+		json_decref(t->groups[i].claims);
 	}
 	free(t->groups);
 	free(t->newest);
@@ -116,6 +120,21 @@ static void add_folder(const struct sql_table *t, struct group *g, const char *p
 	json_array_append_new(g->folders, text ? text : json_string(""));
 }
 
+/* Of the group's next file what its folders say of its columns. */
+static void add_claims(struct group *g, const struct lake_entry *entry)
+{
+	json_t *claims =
+		sql_claims_of(entry->path, lake_meta_get(&entry->meta, META_PARTITION_FIELDS));
+
+	if (!g->claims && !claims)
+		return;
+	if (!g->claims)
+		g->claims = json_array();
+	while (json_array_size(g->claims) + 1 < json_array_size(g->files))
+		json_array_append_new(g->claims, json_null());
+	json_array_append_new(g->claims, claims ? claims : json_null());
+}
+
 static void add_to(struct sql_table *t, size_t i, const struct lake_entry *entry, const char *local)
 {
 	struct group *g = &t->groups[i];
@@ -125,6 +144,7 @@ static void add_to(struct sql_table *t, size_t i, const struct lake_entry *entry
 		return;
 	json_array_append_new(g->files, json_string(local));
 	add_folder(t, g, entry->path);
+	add_claims(g, entry);
 	if (!records)
 		g->rows = -1;
 	else if (g->rows >= 0)
@@ -362,6 +382,8 @@ json_t *sql_table_describe(const struct sql_table *t)
 		json_object_set(g->json, "files", g->files);
 		if (g->folders)
 			json_object_set(g->json, "folders", g->folders);
+		if (g->claims)
+			json_object_set(g->json, "claims", g->claims);
 		json_object_set_new(g->json, "rows", json_integer(g->rows));
 		json_object_set_new(g->json, "votes", json_integer(votes));
 		json_array_append(groups, g->json);

@@ -6,9 +6,10 @@
  *              {"format":"rows","columns":[["name","TYPE"]],"files":[PATH]}]}
  *
  * with local paths; "folders" of a group, where a file has some: "country=DE/day=05" for
- * each of its files, below the table's own. A group is read by one call of a table function; the
- * table is all groups together, columns found by their names. `votes` of a group: in how many of
- * the topic's partitions the newest file is one of its own. */
+ * each of its files, below the table's own; "claims", where a file has some: what its
+ * folders say of its columns, {"country":"DE"}, or null, for each (sql_claims.h). A group is read
+ * by one call of a table function; the table is all groups together, columns found by their names.
+ * `votes` of a group: in how many of the topic's partitions the newest file is one of its own. */
 #ifndef TIDEMARK_COLUMNAR_SQL_TABLE_H
 #define TIDEMARK_COLUMNAR_SQL_TABLE_H
 

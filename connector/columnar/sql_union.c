@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "connector/columnar/sql_avro.h"
+#include "connector/columnar/sql_claims.h"
 #include "connector/columnar/sql_union_types.h"
 #include "connector/schema/compatible.h"
 
@@ -60,7 +61,7 @@ static void add_parts(struct buf *out, const json_t *parts)
 	{
 		buf_adds(out, i ? " UNION ALL SELECT unnest(" : "SELECT unnest(");
 		add_files(out, json_object_get(part, "files"));
-		buf_addf(out, ") AS " FILE_COLUMN ",%s", text_of(part, "values"));
+		buf_addf(out, ") AS " FILE_COLUMN "%s", text_of(part, "values"));
 	}
 	buf_adds(out, ") AS folders ON filename=" FILE_COLUMN);
 }
@@ -253,34 +254,90 @@ static bool has_field(const struct schema_node *record, const char *name)
 	return false;
 }
 
+/* Of a field of the newest schema the alias under which this one has it; NULL: none. */
+static const char *old_name(const struct schema_field *f, const struct schema_node *from)
+{
+	for (size_t j = 0; j < f->n_aliases && !has_field(from, f->name); j++)
+		if (has_field(from, f->aliases[j]))
+			return f->aliases[j];
+	return NULL;
+}
+
+/* The record whose names this one's fields get; NULL: they keep theirs. */
+static const struct schema_node *new_names(const struct arm *arm, const struct arm *newest)
+{
+	const struct schema_node *to;
+
+	if (!newest || arm == newest || !arm->schema ||
+	    schema_root(arm->schema)->type != SCHEMA_RECORD)
+		return NULL;
+	to = schema_root(newest->schema);
+	return to->type == SCHEMA_RECORD ? to : NULL;
+}
+
 /* " RENAME (old AS new, ..)": fields that the newest schema knows by an alias. */
 static void add_renames(struct buf *out, const struct arm *arm, const struct arm *newest)
 {
-	const struct schema_node *to, *from;
+	const struct schema_node *to = new_names(arm, newest);
 	bool any = false;
 
-	if (!newest || arm == newest || !arm->schema)
-		return;
-	to = schema_root(newest->schema);
-	from = schema_root(arm->schema);
-	if (to->type != SCHEMA_RECORD || from->type != SCHEMA_RECORD)
-		return;
-	for (size_t i = 0; i < to->n_fields; i++) {
-		const struct schema_field *f = &to->fields[i];
+	for (size_t i = 0; to && i < to->n_fields; i++) {
+		const char *old = old_name(&to->fields[i], schema_root(arm->schema));
 
-		for (size_t j = 0; j < f->n_aliases && !has_field(from, f->name); j++) {
-			if (!has_field(from, f->aliases[j]))
-				continue;
-			buf_adds(out, any ? "," : " RENAME (");
-			sql_add_identifier(out, f->aliases[j]);
-			buf_adds(out, " AS ");
-			sql_add_identifier(out, f->name);
-			any = true;
-			break;
-		}
+		if (!old)
+			continue;
+		buf_adds(out, any ? "," : " RENAME (");
+		sql_add_identifier(out, old);
+		buf_adds(out, " AS ");
+		sql_add_identifier(out, to->fields[i].name);
+		any = true;
 	}
 	if (any)
 		buf_addc(out, ')');
+}
+
+/* ---- claims ---- */
+
+static bool is_renamed(const struct arm *arm, const struct arm *newest, const char *name)
+{
+	const struct schema_node *to = new_names(arm, newest);
+
+	for (size_t i = 0; to && i < to->n_fields; i++) {
+		const char *old = old_name(&to->fields[i], schema_root(arm->schema));
+
+		if (old && strcasecmp(old, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Are all its files of the schema that one of them has? A fingerprint leaves out what
+ * values mean, but Avro's groups are of one text. */
+static bool is_of_one_schema(const struct arm *arm)
+{
+	return arm->schema && (arm->id >= 0 || strcmp(text_of(arm->group, "format"), "avro") == 0);
+}
+
+/* "kinds" of a group with claims: {"country":"text"}, of the fields whose claims can be
+ * looked at as columns of the table. */
+static void set_kinds(const struct arm *arm, const struct arm *newest, json_t *group)
+{
+	json_t *kinds = json_object(), *claims, *value;
+	const char *field;
+	size_t i;
+
+	json_array_foreach(json_object_get(group, "claims"), i, claims)
+		json_object_foreach(claims, field, value)
+	{
+		const char *kind = NULL;
+
+		if (json_object_get(kinds, field))
+			continue;
+		if (is_of_one_schema(arm) && !is_renamed(arm, newest, field))
+			kind = sql_claim_kind(schema_root(arm->schema), field);
+		json_object_set_new(kinds, field, kind ? json_string(kind) : json_null());
+	}
+	json_object_set_new(group, "kinds", kinds);
 }
 
 /* ---- types ---- */
@@ -337,7 +394,7 @@ static enum status add_select(struct buf *out, const struct arm *arm, const json
 		buf_adds(out, " UNION ALL BY NAME ");
 	buf_addf(out, "SELECT *%s", buf_str(&arm->changes));
 	if (values)
-		buf_addf(out, ",%s", values);
+		buf_adds(out, values);
 	buf_adds(out, " FROM ");
 	return add_source(out, arm->group, files, err);
 }
@@ -372,17 +429,19 @@ enum status sql_union_add(struct sql_session *s, const json_t *groups, struct bu
 		arms[i].group = json_array_get(groups, i);
 		if (st == ST_OK)
 			st = find_type(s, json_array_get(groups, i), err);
-		if (st == ST_OK && n > 1)
+		if (st == ST_OK && (n > 1 || json_object_get(arms[i].group, "claims")))
 			st = read_schema(s, &arms[i], err);
 	}
 	if (st == ST_OK)
 		newest = find_newest(arms, n);
 	for (size_t i = 0; i < n; i++)
-		schemas[i] = arms[i].schema;
+		schemas[i] = n > 1 ? arms[i].schema : NULL;
 	union_columns_find(&u, schemas, n);
 	for (size_t i = 0; i < n; i++) {
 		add_changes(&arms[i].changes, &arms[i], &u);
 		add_renames(&arms[i].changes, &arms[i], newest);
+		if (json_object_get(arms[i].group, "claims"))
+			set_kinds(&arms[i], newest, json_array_get(groups, i));
 	}
 	if (newest && newest != arms)
 		st = add_order(&all, newest, err);

@@ -10,7 +10,9 @@
 
 #include "connector/columnar/sql_session.h"
 
-/* Appends it: nothing where every group has "parts" (sql_folders.h) and none is left. Reads the
+/* Sets "kinds" of the groups that have "claims": {"country":"text"}, what the fields' values
+ * are (sql_claim_kind()), null where claims of them say nothing of a column.
+ * Appends it: nothing where every group has "parts" (sql_folders.h) and none is left. Reads the
  * Avro schemas that Parquet files hold by s. */
 MUST_CHECK enum status sql_union_add(struct sql_session *s, const json_t *groups, struct buf *out,
 				     struct err *err);

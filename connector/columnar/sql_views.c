@@ -79,7 +79,7 @@ static enum status take_columns(const struct view *v, struct sql_folders **f, st
 	add_whole(v, &sql);
 	if (duck->prepare(v->s->con, buf_str(&sql), &all) != DuckDBSuccess) {
 		st = sql_session_error(ST_FAILED, duck->prepare_error(all), err);
-	} else if (!sql_folders_columns(*f, duck, all)) {
+	} else if (!sql_folders_columns(*f, duck, all, v->groups)) {
 		sql_folders_free(*f);
 		*f = NULL;
 	}
@@ -90,13 +90,19 @@ static enum status take_columns(const struct view *v, struct sql_folders **f, st
 static enum status find_folders(const struct view *v, struct err *err)
 {
 	struct sql_folders **f = &v->s->folders[v->i];
-	enum status st;
+	enum status st = ST_OK;
+	json_t *group;
+	size_t i;
 
 	*f = v->is_empty ? NULL : sql_folders_find(v->groups, &v->s->names);
-	if (!*f)
-		return ST_OK;
-	st = make_whole(v, err);
-	return st == ST_OK ? take_columns(v, f, err) : st;
+	if (*f) {
+		st = make_whole(v, err);
+		if (st == ST_OK)
+			st = take_columns(v, f, err);
+	}
+	/* whose schemas are read no more */
+	json_array_foreach(v->groups, i, group) json_object_del(group, "claims");
+	return st;
 }
 
 /* ---- views ---- */
@@ -122,7 +128,7 @@ static enum status add_rows(const struct view *v, struct buf *sql, struct err *e
 	if (!f)
 		return sql_union_add(v->s, v->groups, sql, err);
 	/* the columns of all files, whichever are left */
-	buf_adds(sql, "SELECT *,");
+	buf_adds(sql, "SELECT *");
 	sql_folders_add_values(f, NULL, sql);
 	buf_adds(sql, " FROM ");
 	add_whole(v, sql);

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "connector/writer/path_value.h"
+
 void file_place_release(struct file_place *place)
 {
 	free(place->folder);
@@ -225,6 +227,8 @@ enum status data_file_finish(struct data_file *f, struct written_file *out, stru
 	offset_runs_text(&f->runs, &offsets);
 	lake_meta_set(&file.meta, "tidemark.offsets", buf_str(&offsets));
 	lake_meta_set(&file.meta, "tidemark.records", records);
+	if (f->place->fields)
+		lake_meta_set(&file.meta, META_PARTITION_FIELDS, f->place->fields);
 	if (f->schema) {
 		lake_meta_set(&file.meta, "tidemark.schema", f->schema->name);
 		file.schema = xstrdup(f->schema->name);

@@ -16,6 +16,7 @@ struct file_place {
 	/* "topics/orders/partition=0", no slash behind; where records choose their folders,
 	 * the one that those lie in */
 	char *folder;
+	const char *fields; /* that folders are made of: "country,kind"; NULL: not of fields */
 	char *topic;
 	int32_t partition;
 	uint32_t generation;

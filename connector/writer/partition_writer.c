@@ -81,6 +81,7 @@ struct partition_writer *partition_writer_new(const struct writer_settings *sett
 	if (settings->partitioner) {
 		w->path = partition_path_new(settings->partitioner);
 		w->place.folder = MOVE(root);
+		w->place.fields = partitioner_fields(settings->partitioner);
 	} else {
 		w->place.folder = xasprintf("%s/partition=%d", root, partition);
 	}

@@ -74,7 +74,7 @@ struct written_file {
 	const char *content_type; /* static */
 	/* tidemark.offsets: runs of the rows' offsets (offset_runs.h); tidemark.records;
 	 * tidemark.schema: "id:17" or "sha256:<hex>" of the parsing canonical form; absent for
-	 * none. */
+	 * none; META_PARTITION_FIELDS (path_value.h). */
 	struct lake_meta meta;
 	int64_t first_offset;
 	int64_t last_offset;

@@ -27,6 +27,7 @@ struct partitioner {
 	/* by fields */
 	char **names; /* safe in paths, with the `=` */
 	size_t *limits; /* most bytes of a value */
+	char *list; /* a,b.c; NULL: by time */
 	/* by time */
 	struct time_pattern *pattern; /* NULL: by fields */
 	int64_t duration_ms;
@@ -76,6 +77,8 @@ static enum status share_room(struct partitioner *p, const char *prefix, struct 
 static enum status by_fields(struct partitioner *p, const struct partitioner_options *o,
 			     struct err *err)
 {
+	AUTO(buf_release) struct buf list = BUF_INIT;
+
 	p->n_fields = o->n_fields;
 	p->fields = xcalloc(o->n_fields, sizeof(char *));
 	p->names = xcalloc(o->n_fields, sizeof(char *));
@@ -92,7 +95,9 @@ static enum status by_fields(struct partitioner *p, const struct partitioner_opt
 		buf_addc(&name, '=');
 		p->names[i] = buf_detach(&name);
 		p->fields[i] = xstrdup(o->fields[i]);
+		buf_addf(&list, "%s%s", i ? "," : "", o->fields[i]);
 	}
+	p->list = buf_detach(&list);
 	return share_room(p, o->path_prefix, err);
 }
 
@@ -144,6 +149,7 @@ void partitioner_free(struct partitioner *p)
 	free(p->fields);
 	free(p->names);
 	free(p->limits);
+	free(p->list);
 	time_pattern_free(p->pattern);
 	zone_free(p->zone);
 	free(p);
@@ -152,6 +158,11 @@ void partitioner_free(struct partitioner *p)
 bool partitioner_reads_values(const struct partitioner *p)
 {
 	return p->n_fields > 0;
+}
+
+const char *partitioner_fields(const struct partitioner *p)
+{
+	return p->list;
 }
 
 static const char *key_of(const struct partitioner *p)

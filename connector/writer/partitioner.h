@@ -31,6 +31,8 @@ void partitioner_free(struct partitioner *p);
 AUTO_DESTRUCTOR(struct partitioner, partitioner_free)
 /* Does it look into values? Else into timestamps alone. */
 bool partitioner_reads_values(const struct partitioner *p);
+/* "country,customer.kind": what folders are made of; NULL: of a time. p's life. */
+const char *partitioner_fields(const struct partitioner *p);
 /* ST_USAGE: values of the schema have not all of its fields. */
 MUST_CHECK enum status partitioner_check_schema(const struct partitioner *p,
 						const struct schema *schema, struct err *err);

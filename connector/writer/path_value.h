@@ -10,6 +10,9 @@
 
 /* What Hive and its kin call the folder of null and of empty text. */
 #define PATH_VALUE_NONE "__HIVE_DEFAULT_PARTITION__"
+/* In the metadata of a file whose folders partitioner=field made: the fields, with commas
+ * between them. */
+#define META_PARTITION_FIELDS "tidemark.partition.fields"
 /* The least limit. */
 #define PATH_VALUE_MIN 33
 

@@ -180,6 +180,10 @@ static void test_fields_name_folders(void **state)
 	file_is(&files.items[1], "topics/sales/country=A%2FT/sales+2+0000000001+g1.avro", "1,6");
 	file_is(&files.items[2], "topics/sales/country=" NONE "/sales+2+0000000002+g1.avro", "2");
 	file_is(&files.items[3], "topics/sales/country=" NONE "/sales+2+0000000005+g1.avro", "5");
+	for (size_t i = 0; i < files.n; i++)
+		assert_string_equal(
+			lake_meta_get(&files.items[i].meta, "tidemark.partition.fields"),
+			"country");
 	assert_int_equal(partition_writer_open_files(p), 0);
 }
 
@@ -202,6 +206,7 @@ static void test_times_name_folders(void **state)
 	file_is(&files.items[0], "topics/sales/2024-03-05/07/sales+2+0000000000.bin", "0");
 	file_is(&files.items[1], "topics/sales/2024-03-05/08/sales+2+0000003600.bin", "3600-3601");
 	file_is(&files.items[2], "topics/sales/2024-03-06/08/sales+2+0000090000.bin", "90000");
+	assert_null(lake_meta_get(&files.items[2].meta, "tidemark.partition.fields"));
 }
 
 /* At the limit the file whose last row is the oldest is finished. */
