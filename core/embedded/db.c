@@ -328,6 +328,7 @@ struct db_batch *db_batch_new(void)
 {
 	struct db_batch *batch = xmalloc(sizeof(*batch));
 
+	rocksdb_api_load(); /* a batch may be made before a database is open */
 	batch->batch = rocks.writebatch_create();
 	return batch;
 }

@@ -31,7 +31,7 @@
 
 #define FILES_MAX 64
 /* Seeds from 0; under ThreadSanitizer each file suffers each harm once. */
-#define SEEDS_USUAL SCALED(17, N_HARMS - 1)
+#define SEEDS_USUAL SCALED(17, 17, N_HARMS - 1)
 
 /* ---- the lake that is damaged ---- */
 

@@ -33,9 +33,9 @@
 #define STEPS 60
 #define STATE_HASHES (STEPS + 2)
 
-/* Under ThreadSanitizer fewer losses, of as many works: all that a work does is cut. */
+/* Under a sanitizer fewer losses, of as many works: all that a work does is cut. */
 #define WORKS 3
-#define RUNS_PER_WORK SCALED(100, 20)
+#define RUNS_PER_WORK SCALED(100, 50, 20)
 
 static unsigned long runs = WORKS * RUNS_PER_WORK;
 static uint64_t first_seed = 1;

@@ -17,9 +17,9 @@
 #include "tests/lib/scale.h"
 #include "tests/lib/simulation.h"
 
-/* Under ThreadSanitizer fewer seeds, and each kill point is died at fewer times: still at
+/* Under a sanitizer fewer seeds, and each kill point is died at fewer times: still at
  * each, and still every kind of event comes, which the assertions hold it to. */
-#define SEEDS SCALED(300, 30)
+#define SEEDS SCALED(300, 100, 30)
 #define SWEEP_SEED 25
 #define PARQUET_SWEEP_SEED SIM_PARQUET_EVERY /* its values are JSON */
 /* Folders by two fields, that make trouble: of Avro, with few open files; of Parquet. */
@@ -27,8 +27,8 @@
 #define FOLDERS_PARQUET_SWEEP_SEED 168
 #define SWEEP_STEPS 260
 /* Times that one point is died at, at most: the first, and others spread. */
-#define SWEEP_TIMES SCALED(5, 1)
-#define SAME_SEEDS SCALED(5, 2)
+#define SWEEP_TIMES SCALED(5, 2, 1)
+#define SAME_SEEDS SCALED(5, 2, 2)
 
 static void add(struct sim_result *sum, const struct sim_result *r)
 {

@@ -111,7 +111,7 @@ static enum status append(struct partition_writer *p, int64_t offset, const void
 	struct record r = {.topic = "sales",
 			   .partition = 2,
 			   .offset = offset,
-			   .timestamp_ms = 1709622489045 + offset * 1000,
+			   .timestamp_ms = 1709622489045 + offset % (1 << 30) * 1000,
 			   .key = "key",
 			   .key_len = 3,
 			   .value = value,
