@@ -16,7 +16,6 @@ static void embedded_close(struct lake *lake)
 {
 	struct embedded *e = embedded_of(lake);
 
-	read_ahead_free(e->read_ahead);
 	db_close(e->db);
 	sequence_close(&e->file);
 	node_cache_free(e->cache);
@@ -127,7 +126,6 @@ static struct embedded *embedded_new(const char *root, const struct lake_options
 	e->lock_fd = -1;
 	e->file.fd = -1;
 	e->cache = node_cache_new(NODE_CACHE_BYTES);
-	e->read_ahead = read_ahead_new();
 	e->verified = verified_new();
 	space_init(&e->space, root, options->reserve_bytes, options->clock, table_bytes, e);
 	pthread_mutex_init(&e->moves, NULL);

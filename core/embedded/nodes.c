@@ -109,14 +109,9 @@ enum status embedded_apply(struct embedded *e, const struct hash *root,
 			   struct err *err)
 {
 	AUTO(writer_release) struct writer w = {.e = e, .batch = db_batch_new()};
-	AUTO(read_ahead_end)
-	struct read_ahead_job job = {
-		.store = embedded_nodes(e), .root = root, .changes = changes, .n = n};
 	struct node_store store = store_of(&w);
-	enum status st;
+	enum status st = tree_apply(&store, root, changes, n, root_out, err);
 
-	read_ahead_begin(e->read_ahead, &job);
-	st = tree_apply(&store, root, changes, n, root_out, err);
 	if (st == ST_OK)
 		writer_flush(&w);
 	return st;

@@ -9,7 +9,6 @@
 #include "core/embedded/gate.h"
 #include "core/embedded/keys.h"
 #include "core/embedded/node_cache.h"
-#include "core/embedded/read_ahead.h"
 #include "core/embedded/sequence.h"
 #include "core/embedded/space.h"
 #include "core/embedded/verified.h"
@@ -34,7 +33,6 @@ struct embedded {
 	int lock_fd;
 	struct db *db;
 	struct node_cache *cache;
-	struct read_ahead *read_ahead;
 	struct verified *verified;
 	struct space space;
 

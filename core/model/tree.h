@@ -65,12 +65,6 @@ MUST_CHECK enum status tree_apply(const struct node_store *store, const struct h
 				  const struct tree_change *changes, size_t n,
 				  struct hash *root_out, struct err *err);
 
-/* Reads the leaves that the changes fall into, and what is above them, for a store that
- * keeps what was read: tree_apply() beside it, on another thread, finds them there.
- * Ends early where *stop is set; what cannot be read tree_apply() will tell. */
-void tree_read_ahead(const struct node_store *store, const struct hash *root,
-		     const struct tree_change *changes, size_t n, const atomic_bool *stop);
-
 /* One difference between two trees; a side that lacks the key has value NULL. */
 struct tree_difference {
 	const char *key;

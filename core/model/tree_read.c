@@ -39,27 +39,6 @@ enum status tree_lookup(const struct node_store *store, const struct hash *root,
 	return err_set(err, ST_NOT_FOUND, "no path '%s'", path);
 }
 
-void tree_read_ahead(const struct node_store *store, const struct hash *root,
-		     const struct tree_change *changes, size_t n, const atomic_bool *stop)
-{
-	AUTO(cursor_release) struct cursor c;
-	const struct node_item *last = NULL;
-
-	cursor_init(&c, store, root);
-	for (size_t i = 0; i < n && !atomic_load_explicit(stop, memory_order_relaxed); i++) {
-		AUTO(shared_dropp) struct shared *leaf = NULL;
-
-		if (last && strcmp(changes[i].key, last->key) <= 0)
-			continue;
-		if (cursor_seek_last(&c, changes[i].key, 1, NULL) != ST_OK || !c.depth ||
-		    cursor_node(&c)->level == 0)
-			return;
-		last = cursor_item(&c);
-		if (store->get(store->ctx, &last->child, &leaf, NULL) != ST_OK)
-			return;
-	}
-}
-
 struct tree_iter *tree_iter_new(const struct node_store *store, const struct hash *root)
 {
 	struct tree_iter *it = xcalloc(1, sizeof(*it));

@@ -10,7 +10,6 @@
 #include "core/model/node.h"
 #include "tests/lib/memory_store.h"
 #include "tests/lib/model_set.h"
-#include "tests/lib/must.h"
 
 static const struct hash empty;
 
@@ -416,58 +415,6 @@ static void test_walk(void **state)
 	assert_int_equal(v.n, 1);
 }
 
-/* ---- reading ahead ---- */
-
-/* A store of which another keeps what is read. */
-struct kept {
-	struct memory_store *all;
-	struct memory_store *read;
-};
-
-static enum status get_and_keep(void *ctx, const struct hash *id, struct shared **out,
-				struct err *err)
-{
-	struct kept *k = ctx;
-	struct node_store all = memory_store_nodes(k->all), read = memory_store_nodes(k->read);
-	enum status st = all.get(all.ctx, id, out, err);
-
-	return st == ST_OK ? read.put(read.ctx, id, (*out)->data, (*out)->len, err) : st;
-}
-
-static void test_read_ahead(void **state)
-{
-	AUTO(memory_store_release) struct memory_store m = {.n = 0};
-	AUTO(set_release) struct set s = {.n = 0};
-	struct node_store store = memory_store_nodes(&m);
-	struct hash root = large_tree(&store, &s);
-
-	(void)state;
-	for (size_t step = 1; step < s.n; step *= 7) {
-		AUTO(memory_store_release) struct memory_store read = {.n = 0};
-		AUTO(freep) struct tree_change *changes = xcalloc(s.n, sizeof(*changes));
-		struct kept k = {.all = &m, .read = &read};
-		struct node_store keeps = {.ctx = &k, .get = get_and_keep};
-		struct node_store kept = memory_store_nodes(&read);
-		atomic_bool stop = false;
-		size_t n = 0;
-
-		for (size_t i = step - 1; i < s.n; i += step)
-			changes[n++] = (struct tree_change){.key = s.items[i].key};
-		m.gets = 0;
-		tree_read_ahead(&keeps, &root, changes, n, &stop);
-		assert_int_equal(m.gets, read.n); /* none twice */
-		for (size_t i = 0; i < n; i++) {
-			AUTO(buf_release) struct buf value = BUF_INIT;
-
-			MUST(tree_lookup(&kept, &root, changes[i].key, &value, &err));
-		}
-		atomic_store(&stop, true);
-		m.gets = 0;
-		tree_read_ahead(&keeps, &root, changes, n, &stop);
-		assert_int_equal(m.gets, 0);
-	}
-}
-
 /* ---- damage ---- */
 
 static enum status read_all(const struct node_store *store, const struct hash *root)
@@ -593,7 +540,6 @@ int main(void)
 		cmocka_unit_test(test_diff_costs),
 		cmocka_unit_test(test_diff_against_array),
 		cmocka_unit_test(test_walk),
-		cmocka_unit_test(test_read_ahead),
 		cmocka_unit_test(test_damaged_bytes),
 		cmocka_unit_test(test_wrong_nodes),
 	};
