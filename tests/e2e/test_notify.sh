@@ -31,8 +31,8 @@ publish.notify.hook.url=http://127.0.0.1:$(cat "$dir/port")/moved
 publish.notify.hook.secret=hush
 publish.notify.hook.retries=1
 publish.notify.script.type=command
-publish.notify.script.command=echo "\$TIDEMARK_EVENT \$TIDEMARK_CONNECTOR \$TIDEMARK_TARGET \$TIDEMARK_REF" >>$dir/ran; \\
-	tidemark --lake "\$TIDEMARK_LAKE" show "\$TIDEMARK_REF" >$dir/shown
+publish.notify.script.command=tidemark --lake "\$TIDEMARK_LAKE" show "\$TIDEMARK_REF" >$dir/shown && \\
+	echo "\$TIDEMARK_EVENT \$TIDEMARK_CONNECTOR \$TIDEMARK_TARGET \$TIDEMARK_REF" >>$dir/ran
 END
 file=$dir/flights.properties
 
