@@ -176,7 +176,7 @@ static enum status lines_next(struct rows *r, bool *tombstone, struct err *err)
 				(unsigned long long)l->lines, why, where);
 	*tombstone = json.len == 4 && memcmp(json.text, "null", 4) == 0;
 	for (size_t i = 0; !*tombstone && i < r->n_fields; i++)
-		r->values[i] = json_field(json.text, json.len, r->fields[i], &l->scratch[i]);
+		r->values[i] = json_field(json.text, r->fields[i], &l->scratch[i]);
 	return ST_OK;
 }
 

@@ -7,6 +7,6 @@
 /* text: one JSON value that json_line_check() has let through. The value at the
  * path, names with dots between them; of several of one name the last. Texts
  * with escapes are put into scratch. VALUE_ABSENT where there is none. */
-struct value json_field(const char *text, size_t len, const char *path, struct buf *scratch);
+struct value json_field(const char *text, const char *path, struct buf *scratch);
 
 #endif

@@ -1,8 +1,9 @@
-/* A shape's tree, and the walk over JSON text that is known to be JSON. Private to
+/* A shape's tree, and the walk over an object's members. Private to
  * json_shape*.c. */
 #ifndef TIDEMARK_WRITER_JSON_SHAPE_IMPL_H
 #define TIDEMARK_WRITER_JSON_SHAPE_IMPL_H
 
+#include "connector/schema/json_text.h"
 #include "connector/writer/json_shape.h"
 
 enum shape_kind {
@@ -51,12 +52,6 @@ struct json_shape {
 	size_t n_names, cap_names;
 };
 
-/* p is at a value's first byte; behind it. */
-const char *json_skip(const char *p);
-/* p is at anything but a string's inside. */
-const char *json_blank(const char *p);
-/* Appends the characters of the string at *p, and moves behind it. */
-void json_unescape(const char **p, struct buf *out);
 /* The next item of a list, or the next name of an object (behind a brace, bracket or
  * comma); false: there is none. */
 MUST_CHECK bool json_next(const char **p);

@@ -223,8 +223,7 @@ static enum status read_values(struct partition_path *path, const struct partiti
 	for (size_t i = 0; i < p->n_fields; i++) {
 		path->values[i] = (struct value){.kind = VALUE_ABSENT};
 		if (!v->plan)
-			path->values[i] =
-				json_field(v->data, v->len, p->fields[i], &path->scratch[i]);
+			path->values[i] = json_field(v->data, p->fields[i], &path->scratch[i]);
 		else if (v->plan->lack[i])
 			return bad(p, i, v->plan->lack[i], err);
 	}

@@ -158,7 +158,7 @@ enum status record_metadata_line(struct buf *b, const char *text, size_t len,
 		buf_add(b, text, len);
 		buf_addc(b, ',');
 	} else {
-		if (json_field(text, len, FIELD, scratch).kind != VALUE_ABSENT)
+		if (json_field(text, FIELD, scratch).kind != VALUE_ABSENT)
 			return err_set(err, ST_POISON,
 				       "the value has a member " FIELD
 				       " already, which record.metadata=true would add");

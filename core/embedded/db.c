@@ -249,28 +249,33 @@ void db_close(struct db *db)
 	free(db);
 }
 
+/* RocksDB's own bytes; *out is to be destroyed, and is NULL where it fails. */
 static enum status get_pinned(struct db *db, const struct buf *key, rocksdb_pinnableslice_t **out,
-			      struct err *err)
+			      struct bytes *value_out, struct err *err)
 {
 	char *text = NULL;
+	const char *value;
+	size_t len = 0;
 
 	*out = rocks.get_pinned(db->handle, db->read, key->data, key->len, &text);
 	if (text)
 		return db_error(text, "cannot read the lake's metadata", err);
-	return *out ? ST_OK : err_set(err, ST_NOT_FOUND, "not in the lake's metadata");
+	if (!*out)
+		return err_set(err, ST_NOT_FOUND, "not in the lake's metadata");
+	value = rocks.pinnableslice_value(*out, &len);
+	*value_out = bytes_of(value, len);
+	return ST_OK;
 }
 
 enum status db_get(struct db *db, const struct buf *key, struct buf *out, struct err *err)
 {
 	rocksdb_pinnableslice_t *slice;
-	enum status st = get_pinned(db, key, &slice, err);
-	const char *value;
-	size_t len = 0;
+	struct bytes value;
+	enum status st = get_pinned(db, key, &slice, &value, err);
 
 	if (st != ST_OK)
 		return st;
-	value = rocks.pinnableslice_value(slice, &len);
-	buf_add(out, value, len);
+	buf_add(out, value.p, bytes_left(&value));
 	rocks.pinnableslice_destroy(slice);
 	return ST_OK;
 }
@@ -279,14 +284,12 @@ enum status db_get_shared(struct db *db, const struct buf *key, struct shared **
 			  struct err *err)
 {
 	rocksdb_pinnableslice_t *slice;
-	enum status st = get_pinned(db, key, &slice, err);
-	const char *value;
-	size_t len = 0;
+	struct bytes value;
+	enum status st = get_pinned(db, key, &slice, &value, err);
 
 	if (st != ST_OK)
 		return st;
-	value = rocks.pinnableslice_value(slice, &len);
-	*out = shared_new(value, len);
+	*out = shared_new(value.p, bytes_left(&value));
 	rocks.pinnableslice_destroy(slice);
 	return ST_OK;
 }

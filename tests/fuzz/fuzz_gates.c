@@ -108,7 +108,7 @@ static void check_json(const uint8_t *data, size_t size, const char *path)
 
 	if (!json_line_check(data, size, &line, NULL, NULL))
 		return;
-	v = json_field(line.text, line.len, path, &scratch);
+	v = json_field(line.text, path, &scratch);
 	j = json_loadb(line.text, line.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
 	if (!j)
 		return; /* jansson's limits: fuzz_json.c */

@@ -18,41 +18,9 @@
 #include "tests/lib/duck.h"
 #include "tests/lib/must.h"
 #include "tests/lib/oracle_runs.h"
-#include "tests/lib/tempdir.h"
+#include "tests/lib/parquet_world.h"
 
-struct world {
-	char *dir;
-	char *file; /* the last one that was read back */
-	struct lake *lake;
-	struct parquet_engine *engine;
-};
-
-static int world_open(void **state)
-{
-	struct world *w = xcalloc(1, sizeof(*w));
-	struct lake_options options = {.create = true};
-
-	w->dir = tempdir_new();
-	w->file = xasprintf("%s/file", w->dir);
-	MUST(lake_open(w->dir, &options, &w->lake, &err));
-	MUST(parquet_engine_new(&w->engine, &err));
-	*state = w;
-	return 0;
-}
-
-static int world_close(void **state)
-{
-	struct world *w = *state;
-
-	parquet_engine_free(w->engine);
-	lake_close(w->lake);
-	free(w->file);
-	tempdir_remove(&w->dir);
-	free(w);
-	return 0;
-}
-
-static struct writer_settings settings_of(const struct world *w)
+static struct writer_settings settings_of(const struct parquet_world *w)
 {
 	return (struct writer_settings){.lake = w->lake,
 					.converter = CONVERTER_JSON,
@@ -86,7 +54,7 @@ static enum status append(struct partition_writer *p, int64_t offset, const char
 }
 
 /* The file's bytes, by way of a commit; w->file holds them then. */
-static void read_back(struct world *w, struct written_file *f, struct buf *out)
+static void read_back(struct parquet_world *w, struct written_file *f, struct buf *out)
 {
 	struct lake_txn *txn;
 	struct lake_id head, id;
@@ -103,7 +71,7 @@ static void read_back(struct world *w, struct written_file *f, struct buf *out)
 }
 
 /* Its columns, "a BIGINT, b VARCHAR". */
-static void columns_of(const struct world *w, struct buf *out)
+static void columns_of(const struct parquet_world *w, struct buf *out)
 {
 	duck_ask(out,
 		 "SELECT string_agg(column_name || ' ' || column_type, ', ') FROM (DESCRIBE SELECT "
@@ -182,7 +150,7 @@ static void append_lines(struct partition_writer *p, const char *lines, int64_t 
 
 static void test_types(void **state)
 {
-	struct world *w = *state;
+	struct parquet_world *w = *state;
 	struct writer_settings s = settings_of(w);
 
 	MUST(writer_settings_check(&s, &err));
@@ -218,7 +186,7 @@ static void test_values(void **state)
 		"{\"a\":1,\"a\":2}", "{\"A\":3}",        "{\"\":1}", "{\"b\":1,\"B\":2}",
 		"{\"a\":2}",         "{\"n\\u0000\":1}", "7",
 	};
-	struct world *w = *state;
+	struct parquet_world *w = *state;
 	struct writer_settings s = settings_of(w);
 	AUTO(partition_writer_freep)
 	struct partition_writer *p = partition_writer_new(&s, "events", 0, 0);
@@ -253,7 +221,7 @@ static void test_values(void **state)
 /* A value's bounds: wide and deep objects. */
 static void test_bounds(void **state)
 {
-	struct world *w = *state;
+	struct parquet_world *w = *state;
 	struct writer_settings s = settings_of(w);
 	AUTO(partition_writer_freep)
 	struct partition_writer *p = partition_writer_new(&s, "events", 0, 0);
@@ -320,7 +288,7 @@ static void write_events(struct partition_writer *p, int64_t from, int64_t to)
 	}
 }
 
-static void write_all(struct world *w, const struct writer_settings *s, bool used_before,
+static void write_all(struct parquet_world *w, const struct writer_settings *s, bool used_before,
 		      struct buf *out, size_t *n_out)
 {
 	AUTO(partition_writer_freep)
@@ -389,7 +357,7 @@ static void test_files(void **state)
 
 static void test_metadata(void **state)
 {
-	struct world *w = *state;
+	struct parquet_world *w = *state;
 	struct writer_settings s = settings_of(w);
 	AUTO(partition_writer_freep) struct partition_writer *p = NULL;
 	AUTO(written_files_release) struct written_files files = {NULL, 0, 0};
@@ -562,5 +530,5 @@ int main(void)
 		cmocka_unit_test(test_settings), cmocka_unit_test(test_any_json),
 	};
 
-	return cmocka_run_group_tests(tests, world_open, world_close);
+	return cmocka_run_group_tests(tests, parquet_world_open, parquet_world_close);
 }

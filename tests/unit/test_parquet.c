@@ -17,42 +17,10 @@
 #include "core/base/file.h"
 #include "tests/lib/duck.h"
 #include "tests/lib/must.h"
+#include "tests/lib/parquet_world.h"
 #include "tests/lib/random_avro.h"
-#include "tests/lib/tempdir.h"
 
-struct world {
-	char *dir;
-	char *file; /* the last one that was written */
-	struct lake *lake;
-	struct parquet_engine *engine;
-};
-
-static int world_open(void **state)
-{
-	struct world *w = xcalloc(1, sizeof(*w));
-	struct lake_options options = {.create = true};
-
-	w->dir = tempdir_new();
-	w->file = xasprintf("%s/file", w->dir);
-	MUST(lake_open(w->dir, &options, &w->lake, &err));
-	MUST(parquet_engine_new(&w->engine, &err));
-	*state = w;
-	return 0;
-}
-
-static int world_close(void **state)
-{
-	struct world *w = *state;
-
-	parquet_engine_free(w->engine);
-	lake_close(w->lake);
-	free(w->file);
-	tempdir_remove(&w->dir);
-	free(w);
-	return 0;
-}
-
-static struct writer_settings settings_of(const struct world *w, const char *schema)
+static struct writer_settings settings_of(const struct parquet_world *w, const char *schema)
 {
 	return (struct writer_settings){.lake = w->lake,
 					.converter = CONVERTER_AVRO_RAW,
@@ -79,7 +47,7 @@ static enum status append(struct partition_writer *p, int64_t offset, const void
 }
 
 /* The object's bytes, by way of a commit. */
-static void bytes_of_file(const struct world *w, struct written_file *f, struct buf *out)
+static void bytes_of_file(const struct parquet_world *w, struct written_file *f, struct buf *out)
 {
 	struct lake_txn *txn;
 	struct lake_id head, id;
@@ -94,7 +62,7 @@ static void bytes_of_file(const struct world *w, struct written_file *f, struct 
 }
 
 /* Finishes the writer's one file, which is w->file then. */
-static void finish(struct world *w, struct partition_writer *p)
+static void finish(struct parquet_world *w, struct partition_writer *p)
 {
 	AUTO(written_files_release) struct written_files files = {NULL, 0, 0};
 	AUTO(buf_release) struct buf bytes = BUF_INIT;
@@ -190,7 +158,7 @@ static const struct {
 
 static void test_types(void **state)
 {
-	struct world *w = *state;
+	struct parquet_world *w = *state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
 		AUTO(freep) char *type = xstrdup(types[i].type);
@@ -264,7 +232,7 @@ static void nested_json(int i, struct buf *out)
 
 static void test_refused_rows_leave_nothing(void **state)
 {
-	struct world *w = *state;
+	struct parquet_world *w = *state;
 	struct writer_settings s = settings_of(w, NESTED);
 	AUTO(partition_writer_freep)
 	struct partition_writer *p = partition_writer_new(&s, "orders", 0, 0);
@@ -337,7 +305,7 @@ static const struct {
 
 static void test_misfits_are_refused(void **state)
 {
-	struct world *w = *state;
+	struct parquet_world *w = *state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(misfits); i++) {
 		AUTO(freep) char *schema = xasprintf(X("%s"), misfits[i].type);
@@ -394,7 +362,7 @@ static void test_extremes_go_through(void **state)
 	};
 	static const char least[] = "\xff\xff\xff\xff\xff\xff\xff\xff\xff\1";
 	static const char greatest[] = "\xfe\xff\xff\xff\xff\xff\xff\xff\xff\1";
-	struct world *w = *state;
+	struct parquet_world *w = *state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(logical); i++) {
 		AUTO(freep)
@@ -436,7 +404,7 @@ static const struct {
 
 static void test_refused_schemas(void **state)
 {
-	struct world *w = *state;
+	struct parquet_world *w = *state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(refused_schemas); i++) {
 		struct writer_settings s = settings_of(w, refused_schemas[i].schema);
@@ -448,7 +416,7 @@ static void test_refused_schemas(void **state)
 /* Any schema and any of its values: all rows come back, or the schema is refused. */
 static void test_random_schemas(void **state)
 {
-	struct world *w = *state;
+	struct parquet_world *w = *state;
 	int written = 0;
 
 	for (uint64_t seed = 1; seed <= 150; seed++) {
@@ -496,7 +464,7 @@ static void test_random_schemas(void **state)
 
 /* ---- the file as a whole ---- */
 
-static void write_numbers(struct world *w, struct partition_writer *p, int from, int to)
+static void write_numbers(struct parquet_world *w, struct partition_writer *p, int from, int to)
 {
 	for (int i = from; i < to; i++) {
 		AUTO(buf_release) struct buf row = BUF_INIT;
@@ -509,7 +477,7 @@ static void write_numbers(struct world *w, struct partition_writer *p, int from,
 
 static void test_equal_rows_make_equal_files(void **state)
 {
-	struct world *w = *state;
+	struct parquet_world *w = *state;
 	struct writer_settings s = settings_of(w, X("\"long\""));
 	AUTO(partition_writer_freep)
 	struct partition_writer *p = partition_writer_new(&s, "orders", 0, 0);
@@ -529,7 +497,7 @@ static void test_equal_rows_make_equal_files(void **state)
 
 static void test_row_groups_and_metadata(void **state)
 {
-	struct world *w = *state;
+	struct parquet_world *w = *state;
 	static const char schema[] =
 		FIELDS("{\"name\":\"x\",\"type\":\"long\",\"field-id\":5,\"doc\":\"it's\"}");
 	struct writer_settings s = settings_of(w, schema);
@@ -559,7 +527,7 @@ static void test_row_groups_and_metadata(void **state)
 
 /* ---- converters ---- */
 
-static void one_column(struct world *w, enum value_converter converter, const char *value,
+static void one_column(struct parquet_world *w, enum value_converter converter, const char *value,
 		       const char *wanted)
 {
 	struct writer_settings s = settings_of(w, NULL);
@@ -589,7 +557,7 @@ static void test_one_column(void **state)
 
 static void test_tombstones_have_a_file_of_their_own(void **state)
 {
-	struct world *w = *state;
+	struct parquet_world *w = *state;
 	struct writer_settings s = settings_of(w, X("\"long\""));
 	AUTO(partition_writer_freep)
 	struct partition_writer *p = partition_writer_new(&s, "orders", 0, 0);
@@ -609,7 +577,7 @@ static void test_tombstones_have_a_file_of_their_own(void **state)
 /* Dropped at any moment, it leaves neither threads nor anything in the lake. */
 static void test_dropped_in_the_middle(void **state)
 {
-	struct world *w = *state;
+	struct parquet_world *w = *state;
 	struct writer_settings s = settings_of(w, X("\"long\""));
 
 	for (int rows = 1; rows < 200000; rows *= 3) {
@@ -638,5 +606,5 @@ int main(void)
 		cmocka_unit_test(test_dropped_in_the_middle),
 	};
 
-	return cmocka_run_group_tests(tests, world_open, world_close);
+	return cmocka_run_group_tests(tests, parquet_world_open, parquet_world_close);
 }

@@ -17,42 +17,10 @@
 #include "tests/lib/duck.h"
 #include "tests/lib/must.h"
 #include "tests/lib/oracle_runs.h"
+#include "tests/lib/parquet_world.h"
 #include "tests/lib/random_avro.h"
-#include "tests/lib/tempdir.h"
 
-struct world {
-	char *dir;
-	char *file; /* the last one that was read back */
-	struct lake *lake;
-	struct parquet_engine *engine;
-};
-
-static int world_open(void **state)
-{
-	struct world *w = xcalloc(1, sizeof(*w));
-	struct lake_options options = {.create = true};
-
-	w->dir = tempdir_new();
-	w->file = xasprintf("%s/file", w->dir);
-	MUST(lake_open(w->dir, &options, &w->lake, &err));
-	MUST(parquet_engine_new(&w->engine, &err));
-	*state = w;
-	return 0;
-}
-
-static int world_close(void **state)
-{
-	struct world *w = *state;
-
-	parquet_engine_free(w->engine);
-	lake_close(w->lake);
-	free(w->file);
-	tempdir_remove(&w->dir);
-	free(w);
-	return 0;
-}
-
-static struct writer_settings settings_of(const struct world *w, const char *schema,
+static struct writer_settings settings_of(const struct parquet_world *w, const char *schema,
 					  const char *const *paths, size_t n)
 {
 	return (struct writer_settings){.lake = w->lake,
@@ -81,7 +49,7 @@ static enum status append(struct partition_writer *p, int64_t offset, const void
 }
 
 /* The file's bytes, by way of a commit; w->file holds them then. */
-static void read_back(struct world *w, struct written_file *f, struct buf *out)
+static void read_back(struct parquet_world *w, struct written_file *f, struct buf *out)
 {
 	struct lake_txn *txn;
 	struct lake_id head, id;
@@ -103,7 +71,7 @@ static const char *offsets_of(const struct written_file *f)
 }
 
 /* Rows hold their offset as n: the metadata name the same ones in the same order. */
-static void check_offsets(struct world *w, const struct written_file *f)
+static void check_offsets(struct parquet_world *w, const struct written_file *f)
 {
 	AUTO(oracle_runs_release) struct oracle_runs runs = {.n = 0};
 	AUTO(buf_release) struct buf rows = BUF_INIT;
@@ -121,7 +89,7 @@ static void check_offsets(struct world *w, const struct written_file *f)
 }
 
 /* Rows that DuckDB would put elsewhere. */
-static void check_order(const struct world *w, const char *order)
+static void check_order(const struct parquet_world *w, const char *order)
 {
 	AUTO(buf_release) struct buf found = BUF_INIT;
 
@@ -166,7 +134,7 @@ static const char *const types[] = {
 static void test_order_of_each_type(void **state)
 {
 	static const char *const paths[] = {"b.c"};
-	struct world *w = *state;
+	struct parquet_world *w = *state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
 		const bool null = strcmp(types[i], "\"null\"") == 0;
@@ -247,7 +215,7 @@ static void write_rows(struct partition_writer *p, int64_t from, int64_t to)
 static void test_several_columns(void **state)
 {
 	static const char *const paths[] = {"b.c", "s"};
-	struct world *w = *state;
+	struct parquet_world *w = *state;
 	struct writer_settings s = settings_of(w, ROW, paths, 2);
 	AUTO(partition_writer_freep) struct partition_writer *p = NULL;
 	AUTO(written_files_release) struct written_files files = {NULL, 0, 0};
@@ -289,7 +257,7 @@ static void test_several_columns(void **state)
 
 /* ---- files ---- */
 
-static void write_all(struct world *w, bool used_before, struct buf *out, size_t *files_out)
+static void write_all(struct parquet_world *w, bool used_before, struct buf *out, size_t *files_out)
 {
 	static const char *const paths[] = {"s"};
 	struct writer_settings s = settings_of(w, ROW, paths, 1);
@@ -341,7 +309,7 @@ static void test_full_files(void **state)
 static void test_others(void **state)
 {
 	static const char *const paths[] = {"b.c"};
-	struct world *w = *state;
+	struct parquet_world *w = *state;
 	struct writer_settings s = settings_of(w, ROW, paths, 1);
 	AUTO(partition_writer_freep)
 	struct partition_writer *p = partition_writer_new(&s, "orders", 0, 0);
@@ -369,7 +337,7 @@ static void test_others(void **state)
 static void test_dropped(void **state)
 {
 	static const char *const paths[] = {"s"};
-	struct world *w = *state;
+	struct parquet_world *w = *state;
 	struct writer_settings s = settings_of(w, ROW, paths, 1);
 
 	for (int i = 0; i < 6; i++) {
@@ -398,7 +366,7 @@ static void test_settings(void **state)
 	static const char *const absent[] = {"s", "b.d"}, *const list[] = {"l"},
 				 *const record[] = {"b"}, *const value[] = {"value"},
 				 *const offset[] = {"_kafka.offset"}, *const field[] = {"s"};
-	struct world *w = *state;
+	struct parquet_world *w = *state;
 	struct writer_settings s = settings_of(w, ROW, absent, 2);
 
 	refused(s, "parquet.sort.columns: there is no column 'b.d'; there are n, s, b, l");
@@ -430,7 +398,7 @@ static void test_settings(void **state)
 static void test_lacking_columns(void **state)
 {
 	static const char *const some[] = {"nowhere", "b.c"}, *const none[] = {"nowhere", "l"};
-	struct world *w = *state;
+	struct parquet_world *w = *state;
 
 	for (int i = 0; i < 2; i++) {
 		struct writer_settings s = settings_of(w, ROW, i ? none : some, 2);
@@ -462,5 +430,5 @@ int main(void)
 		cmocka_unit_test(test_lacking_columns),
 	};
 
-	return cmocka_run_group_tests(tests, world_open, world_close);
+	return cmocka_run_group_tests(tests, parquet_world_open, parquet_world_close);
 }
