@@ -17,6 +17,8 @@ struct gate_run {
 
 /* ST_OK while there is time; ST_HELD: the limit has passed; ST_INTERRUPTED. */
 MUST_CHECK enum status gate_time(const struct gate_run *run, struct err *err);
+/* ST_HELD: the limit has passed. */
+enum status gate_out_of_time(const struct gate_run *run, struct err *err);
 
 MUST_CHECK enum status gate_run_row_count(struct gate_run *run, struct err *err);
 MUST_CHECK enum status gate_run_offsets(struct gate_run *run, struct err *err);

@@ -26,6 +26,11 @@ static const gate_kind kinds[GATE_TYPES] = {
 	[GATE_WEBHOOK] = gate_run_webhook,     [GATE_SQL] = gate_run_sql,
 };
 
+enum status gate_out_of_time(const struct gate_run *run, struct err *err)
+{
+	return err_set(err, ST_HELD, "no verdict within %" PRId64 " ms", run->gate->timeout_ms);
+}
+
 enum status gate_time(const struct gate_run *run, struct err *err)
 {
 	const struct gate_subject *s = run->subject;
@@ -34,7 +39,7 @@ enum status gate_time(const struct gate_run *run, struct err *err)
 		return err_set(err, ST_INTERRUPTED, "stopped");
 	if (s->clock->mono_us(s->clock) < run->end_us)
 		return ST_OK;
-	return err_set(err, ST_HELD, "no verdict within %" PRId64 " ms", run->gate->timeout_ms);
+	return gate_out_of_time(run, err);
 }
 
 /* ---- results ---- */

@@ -50,21 +50,47 @@ static enum status open_form(struct rows *r, struct err *err)
 	return rows_bad(r, err, "it is no file of records");
 }
 
-enum status rows_open(struct lake *lake, const struct lake_id *commit, const char *path,
-		      const char *const *fields, size_t n_fields, struct rows **out,
-		      struct err *err)
+struct rows_pass *rows_pass_new(const struct rows_settings *settings)
 {
+	struct rows_pass *p = xcalloc(1, sizeof(*p));
+
+	p->settings = *settings;
+	p->parquet = parquet_lines_new(&p->settings);
+	return p;
+}
+
+void rows_pass_free(struct rows_pass *p)
+{
+	if (!p)
+		return;
+	parquet_lines_free(p->parquet);
+	free(p);
+}
+
+void rows_pass_expect(struct rows_pass *p, const struct lake_entry *entry)
+{
+	if (rows_parquet_wants(entry))
+		parquet_lines_expect(p->parquet, entry->path);
+}
+
+void rows_pass_forget(struct rows_pass *p)
+{
+	parquet_lines_forget(p->parquet);
+}
+
+enum status rows_open(struct rows_pass *pass, const char *path, struct rows **out, struct err *err)
+{
+	const struct rows_settings *s = &pass->settings;
 	AUTO(rows_closep) struct rows *r = xcalloc(1, sizeof(*r));
 	enum status st;
 
-	r->lake = lake;
-	r->commit = *commit;
+	r->pass = pass;
 	r->path = path;
-	r->fields = fields;
-	r->n_fields = n_fields;
-	r->values = xcalloc(n_fields + 1, sizeof(*r->values));
-	r->lack = xcalloc(n_fields + 1, sizeof(*r->lack));
-	st = lake_object_open(lake, commit, path, &r->object, err);
+	r->fields = s->fields;
+	r->n_fields = s->n_fields;
+	r->values = xcalloc(s->n_fields + 1, sizeof(*r->values));
+	r->lack = xcalloc(s->n_fields + 1, sizeof(*r->lack));
+	st = lake_object_open(s->lake, s->commit, path, &r->object, err);
 	r->source = (struct byte_source){.read = read_object, .ctx = r->object};
 	if (st == ST_OK)
 		st = open_form(r, err);
@@ -78,9 +104,9 @@ const char *rows_lack(const struct rows *r, size_t field)
 	return r->lack[field];
 }
 
-const char *rows_schema(const struct rows *r)
+enum status rows_schema(const struct rows *r, struct buf *out, struct err *err)
 {
-	return r->form->schema(r);
+	return r->form->schema(r, out, err);
 }
 
 enum status rows_next(struct rows *r, struct row *out, struct err *err)

@@ -91,11 +91,13 @@ static enum status container_next(struct rows *r, bool *tombstone, struct err *e
 		   : ST_OK;
 }
 
-static const char *container_schema(const struct rows *r)
+static enum status container_schema(const struct rows *r, struct buf *out, struct err *err)
 {
 	const struct container_rows *c = r->form_data;
 
-	return container_reader_schema(c->reader);
+	(void)err;
+	buf_adds(out, container_reader_schema(c->reader));
+	return ST_OK;
 }
 
 const struct rows_form rows_container = {

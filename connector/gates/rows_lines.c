@@ -161,29 +161,39 @@ static enum status next_line(struct rows *r, struct line_rows *l, const char **l
 	return ST_OK;
 }
 
-static enum status lines_next(struct rows *r, bool *tombstone, struct err *err)
+enum status rows_take_line(struct rows *r, const char *line, size_t len, uint64_t number,
+			   struct buf *scratch, bool *tombstone, struct err *err)
 {
-	struct line_rows *l = r->form_data;
 	struct json_line json;
-	const char *line = NULL, *why;
-	size_t len = 0, where;
-	enum status st = next_line(r, l, &line, &len, err);
+	const char *why;
+	size_t where;
 
-	if (st != ST_OK)
-		return st;
 	if (!json_line_check(line, len, &json, &where, &why))
 		return rows_bad(r, err, "line %llu is no JSON: %s at byte %zu",
-				(unsigned long long)l->lines, why, where);
+				(unsigned long long)number, why, where);
 	*tombstone = json.len == 4 && memcmp(json.text, "null", 4) == 0;
 	for (size_t i = 0; !*tombstone && i < r->n_fields; i++)
-		r->values[i] = json_field(json.text, r->fields[i], &l->scratch[i]);
+		r->values[i] = json_field(json.text, r->fields[i], &scratch[i]);
 	return ST_OK;
 }
 
-static const char *lines_schema(const struct rows *r)
+static enum status lines_next(struct rows *r, bool *tombstone, struct err *err)
+{
+	struct line_rows *l = r->form_data;
+	const char *line = NULL;
+	size_t len = 0;
+	enum status st = next_line(r, l, &line, &len, err);
+
+	return st == ST_OK ? rows_take_line(r, line, len, l->lines, l->scratch, tombstone, err)
+			   : st;
+}
+
+static enum status lines_schema(const struct rows *r, struct buf *out, struct err *err)
 {
 	(void)r;
-	return NULL;
+	(void)out;
+	(void)err;
+	return ST_OK;
 }
 
 const struct rows_form rows_lines = {

@@ -1,219 +1,129 @@
-/* Parquet files: read by DuckDB in a process of its own, which gives the columns that
- * the fields begin with as JSON lines; from there on they are lines. A column that the
- * file lacks is absent from all of them. */
-#include <errno.h>
-#include <pthread.h>
+/* Parquet files: DuckDB gives the columns that the fields begin with as JSON lines
+ * (parquet_lines.h). A column that the file lacks is absent from all of them. */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include "connector/columnar/sql.h"
-#include "connector/columnar/sql_table.h"
 #include "connector/gates/rows_impl.h"
 #include "connector/writer/builtin_schemas.h"
 
-#define TIME_LIMIT_MS (10 * 60 * 1000)
-
-/* The thread of a query, whose answer comes through a socket. */
-struct asking {
-	struct rows *rows;
-	pthread_t thread;
-	bool running; /* this thread's: it has not been joined */
-	int sockets[2]; /* [0] is read here, [1] written there */
-	atomic_bool stop;
+struct parquet_rows {
 	bool tombstones; /* the file holds nothing else */
-	bool begun;
-	struct buf query;
-	struct buf schema; /* that the file holds; asked for when it is wanted */
-	bool has_schema; /* it was asked for */
-	enum status st; /* its outcome, once it has been joined */
-	struct err err;
+	uint64_t lines;
+	struct buf *scratch; /* one a field */
+	struct buf quoted;
 };
 
-/* Every file is the one table that its query names. */
-static enum status find(void *ctx, const char *name, struct sql_workspace *workspace, json_t **out,
-			struct err *err)
+static bool is_tombstones(const struct lake_entry *entry)
 {
-	const struct rows *r = ctx;
-	AUTO(sql_table_freep) struct sql_table *t = sql_table_new(workspace, name);
-	AUTO(lake_entry_release) struct lake_entry entry = {.path = NULL};
-	enum status st = sql_workspace_hold(workspace, r->lake, &r->commit, err);
+	const char *schema = lake_meta_get(&entry->meta, "tidemark.schema");
 
-	if (st == ST_OK)
-		st = lake_stat(r->lake, &r->commit, r->path, &entry, err);
-	if (st == ST_OK)
-		st = sql_table_add(t, r->lake, &r->commit, &entry, err);
-	if (st == ST_OK)
-		*out = sql_table_describe(t);
-	return st;
+	return schema && strcmp(schema, builtin_schema(BUILTIN_TOMBSTONE)->name) == 0;
 }
 
-static enum status take(void *ctx, const void *data, size_t len, struct err *err)
+bool rows_parquet_wants(const struct lake_entry *entry)
 {
-	const struct asking *a = ctx;
-	const char *p = data;
-
-	while (len) {
-		ssize_t n = send(a->sockets[1], p, len, MSG_NOSIGNAL);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return err_set(err, ST_INTERRUPTED, "nobody reads the rows");
-		p += n;
-		len -= (size_t)n;
-	}
-	return ST_OK;
-}
-
-static enum status ask_for(struct asking *a, enum sql_format format, const struct sql_sink *sink)
-{
-	const struct sql_catalog catalog = {.find = find, .ctx = a->rows};
-	const struct sql_query query = {
-		.text = buf_str(&a->query),
-		.format = format,
-		.threads = 1, /* several gates and files at a time */
-		.timeout_ms = TIME_LIMIT_MS,
-		.stop = &a->stop,
-	};
-
-	return sql_ask(&query, &catalog, sink, NULL, &a->err);
-}
-
-static void *ask(void *ctx)
-{
-	struct asking *a = ctx;
-	const struct sql_sink sink = {take, a};
-
-	a->st = ask_for(a, SQL_JSON, &sink);
-	shutdown(a->sockets[1], SHUT_WR);
-	return NULL;
-}
-
-static void join(struct asking *a)
-{
-	if (a->running)
-		pthread_join(a->thread, NULL);
-	a->running = false;
-}
-
-/* The end of the lines is the end of the rows where the query ended well. */
-static enum status read_lines(void *ctx, uint64_t offset, void *data, size_t len, size_t *n_out,
-			      struct err *err)
-{
-	struct asking *a = ctx;
-	ssize_t n;
-
-	(void)offset;
-	do
-		n = recv(a->sockets[0], data, len, 0);
-	while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return err_errno(err, errno, "no rows of %s", a->rows->path);
-	*n_out = (size_t)n;
-	if (n > 0)
-		return ST_OK;
-	join(a);
-	if (a->st == ST_FAILED)
-		return rows_bad(a->rows, err, "%s", a->err.text);
-	return a->st == ST_OK ? ST_OK : err_set(err, a->st, "%s", a->err.text);
-}
-
-/* The columns that fields begin with, and one more: a list must not be empty. */
-static void add_query(const struct rows *r, struct buf *sql)
-{
-	buf_adds(sql, "SELECT COLUMNS(c -> c IN ('tidemark$row'");
-	for (size_t i = 0; i < r->n_fields; i++) {
-		buf_adds(sql, ",'");
-		for (const char *p = r->fields[i]; *p && *p != '.'; p++) {
-			if (*p == '\'')
-				buf_addc(sql, '\'');
-			buf_addc(sql, *p);
-		}
-		buf_addc(sql, '\'');
-	}
-	buf_adds(sql, ")) FROM (SELECT 1 AS \"tidemark$row\", * FROM rows)");
+	return text_ends(entry->path, ".parquet") && !is_tombstones(entry);
 }
 
 static enum status parquet_open(struct rows *r, struct err *err)
 {
-	struct asking *a = r->asking = xcalloc(1, sizeof(*a));
+	struct parquet_rows *p = r->form_data = xcalloc(1, sizeof(*p));
+	const struct rows_settings *s = &r->pass->settings;
 	AUTO(lake_entry_release) struct lake_entry entry = {.path = NULL};
-	const char *schema;
-	enum status st;
+	enum status st = lake_stat(s->lake, s->commit, r->path, &entry, err);
 
-	a->rows = r;
-	a->sockets[0] = a->sockets[1] = -1;
-	add_query(r, &a->query);
-	r->source = (struct byte_source){.read = read_lines, .ctx = a};
-	st = lake_stat(r->lake, &r->commit, r->path, &entry, err);
+	p->scratch = xcalloc(r->n_fields + 1, sizeof(*p->scratch));
 	if (st != ST_OK)
 		return st;
-	schema = lake_meta_get(&entry.meta, "tidemark.schema");
-	a->tombstones = schema && strcmp(schema, builtin_schema(BUILTIN_TOMBSTONE)->name) == 0;
-	return rows_lines.open(r, err);
-}
-
-static enum status begin(struct asking *a, struct err *err)
-{
-	int rc;
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, a->sockets) < 0)
-		return err_errno(err, errno, "no socket for rows");
-	rc = pthread_create(&a->thread, NULL, ask, a);
-	if (rc)
-		return err_errno(err, rc, "no thread for rows");
-	a->running = a->begun = true;
+	p->tombstones = is_tombstones(&entry);
+	if (!p->tombstones)
+		parquet_lines_begin(r->pass->parquet, r->path);
 	return ST_OK;
 }
 
-static void parquet_close(struct rows *r)
+/* What the query said is no error of Tidemark's but of the file. */
+static enum status with_path(const struct rows *r, enum status st, struct err *err)
 {
-	struct asking *a = r->asking;
+	return st == ST_FAILED ? rows_bad(r, err, "%s", err ? strdupa(err->text) : "") : st;
+}
 
-	rows_lines.close(r);
-	if (!a)
-		return;
-	a->stop = true;
-	if (a->sockets[0] >= 0)
-		shutdown(a->sockets[0], SHUT_RD);
-	join(a);
-	closep(&a->sockets[0]);
-	closep(&a->sockets[1]);
-	buf_release(&a->query);
-	buf_release(&a->schema);
-	free(a);
+/* What DuckDB writes within records and lists, where JSON has no number; as texts they are
+ * what it writes elsewhere. */
+static const struct no_number {
+	const char *word, *text;
+} no_numbers[] = {{"NaN", "\"nan\""}, {"Infinity", "\"inf\""}, {"-Infinity", "\"-inf\""}};
+
+static const struct no_number *no_number_at(const char *p, size_t left)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(no_numbers); i++) {
+		size_t len = strlen(no_numbers[i].word);
+
+		if (len <= left && memcmp(p, no_numbers[i].word, len) == 0)
+			return &no_numbers[i];
+	}
+	return NULL;
+}
+
+/* false: the line has none. */
+static bool quote_no_numbers(const char *line, size_t len, struct buf *out)
+{
+	const char *p = line, *end = line + len;
+	bool any = false, in_text = false;
+
+	buf_clear(out);
+	while (p < end) {
+		const struct no_number *n = in_text ? NULL : no_number_at(p, (size_t)(end - p));
+
+		if (n) {
+			buf_adds(out, n->text);
+			p += strlen(n->word);
+			any = true;
+			continue;
+		}
+		if (*p == '\\' && p + 1 < end)
+			buf_addc(out, *p++);
+		else if (*p == '"')
+			in_text = !in_text;
+		buf_addc(out, *p++);
+	}
+	return any;
 }
 
 static enum status parquet_next(struct rows *r, bool *tombstone, struct err *err)
 {
-	struct asking *a = r->asking;
-	enum status st = ST_OK;
+	struct parquet_rows *p = r->form_data;
+	const char *line = NULL;
+	size_t len = 0;
+	enum status st;
 
-	if (a->tombstones) /* which are no rows of the topic's */
+	if (p->tombstones) /* which are no rows of the topic's */
 		return ST_END;
-	if (!a->begun)
-		st = begin(a, err);
-	return st == ST_OK ? rows_lines.next(r, tombstone, err) : st;
+	st = parquet_lines_next(r->pass->parquet, &line, &len, err);
+	if (st != ST_OK)
+		return with_path(r, st, err);
+	st = rows_take_line(r, line, len, ++p->lines, p->scratch, tombstone, err);
+	if (st == ST_POISON && quote_no_numbers(line, len, &p->quoted))
+		st = rows_take_line(r, p->quoted.data, p->quoted.len, p->lines, p->scratch,
+				    tombstone, err);
+	return st;
 }
 
-static enum status take_schema(void *ctx, const void *data, size_t len, struct err *err)
+static enum status parquet_schema(const struct rows *r, struct buf *out, struct err *err)
 {
-	(void)err;
-	buf_add(ctx, data, len);
-	return ST_OK;
+	return with_path(r, parquet_lines_schema(&r->pass->settings, r->path, out, err), err);
 }
 
-static const char *parquet_schema(const struct rows *r)
+static void parquet_close(struct rows *r)
 {
-	struct asking *a = r->asking;
-	const struct sql_sink sink = {take_schema, &a->schema};
+	struct parquet_rows *p = r->form_data;
 
-	if (!a->has_schema && ask_for(a, SQL_AVRO_SCHEMA, &sink) != ST_OK)
-		buf_clear(&a->schema);
-	a->has_schema = true;
-	return a->schema.len ? buf_str(&a->schema) : NULL;
+	for (size_t i = 0; p && i < r->n_fields; i++)
+		buf_release(&p->scratch[i]);
+	if (p) {
+		buf_release(&p->quoted);
+		free(p->scratch);
+	}
+	free(p);
 }
 
 const struct rows_form rows_parquet = {

@@ -40,6 +40,7 @@ struct scan {
 	size_t n;
 	const char **fields; /* each once */
 	size_t n_fields;
+	struct rows_pass *pass;
 	struct buf scratch;
 	/* where the scan is */
 	const struct gate_file *file;
@@ -370,32 +371,78 @@ static void read_file(struct scan *s, const struct gate_file *file)
 	s->file = file;
 	if (!choose(s, file))
 		return;
-	st = rows_open(s->subject->lake, &s->subject->merged, file->entry.path, s->fields,
-		       s->n_fields, &rows, &err);
+	st = rows_open(s->pass, file->entry.path, &rows, &err);
 	if (st == ST_OK && leave_out_lacking(s, rows))
 		st = read_rows(s, rows, &err);
+	if (st == ST_BUSY)
+		(void)look_at_clocks(s);
 	for (size_t i = 0; st != ST_OK && i < s->n; i++)
 		if (s->checks[i].reads)
 			check_end(&s->checks[i], st == ST_POISON ? ST_HELD : st, &err);
 }
 
+struct files_ahead {
+	struct gate_file items[ROWS_FILES_AHEAD];
+	size_t n;
+};
+
+static void files_ahead_release(struct files_ahead *f)
+{
+	for (size_t i = 0; i < f->n; i++)
+		gate_file_release(&f->items[i]);
+	f->n = 0;
+}
+
+/* ST_END behind the last. */
+static enum status look_ahead(struct scan *s, struct gate_files *files, struct files_ahead *out,
+			      struct err *err)
+{
+	enum status st = ST_OK;
+
+	rows_pass_forget(s->pass);
+	while (out->n < ROWS_FILES_AHEAD &&
+	       (st = gate_files_next(files, &out->items[out->n], err)) == ST_OK) {
+		const struct gate_file *file = &out->items[out->n++];
+
+		if (choose(s, file))
+			rows_pass_expect(s->pass, &file->entry);
+	}
+	return st;
+}
+
 static void read_files(struct scan *s, bool all)
 {
 	AUTO(gate_files_freep) struct gate_files *files = gate_files_new(s->subject, all);
-	struct gate_file file;
+	AUTO(files_ahead_release) struct files_ahead ahead = {.n = 0};
 	struct err err = ERR_INIT;
-	enum status st;
+	enum status st = ST_OK;
 
-	while (look_at_clocks(s) && (st = gate_files_next(files, &file, &err)) != ST_END) {
-		if (st == ST_OK) {
-			read_file(s, &file);
-			gate_file_release(&file);
-			s->file_number++;
-			continue;
-		}
-		for (size_t i = 0; i < s->n; i++)
-			check_end(&s->checks[i], st, &err);
+	while (st == ST_OK && look_at_clocks(s)) {
+		st = look_ahead(s, files, &ahead, &err);
+		for (size_t i = 0; i < ahead.n && look_at_clocks(s); i++, s->file_number++)
+			read_file(s, &ahead.items[i]);
+		files_ahead_release(&ahead);
 	}
+	for (size_t i = 0; st != ST_OK && st != ST_END && i < s->n; i++)
+		check_end(&s->checks[i], st, &err);
+}
+
+/* The last limit of the checks'. */
+static struct rows_pass *begin_pass(const struct scan *s)
+{
+	struct rows_settings settings = {
+		.lake = s->subject->lake,
+		.commit = &s->subject->merged,
+		.fields = s->fields,
+		.n_fields = s->n_fields,
+		.clock = s->subject->clock,
+		.stop = s->subject->stop,
+	};
+
+	for (size_t i = 0; i < s->n; i++)
+		if (s->checks[i].run->end_us > settings.end_us)
+			settings.end_us = s->checks[i].run->end_us;
+	return rows_pass_new(&settings);
 }
 
 /* ---- begin and end ---- */
@@ -452,7 +499,9 @@ void gates_scan(struct gate_run *const *runs, size_t n, enum status *statuses, s
 		begin(&s, &s.checks[i], runs[i]);
 		all = all || runs[i]->gate->all;
 	}
+	s.pass = begin_pass(&s);
 	read_files(&s, all);
+	rows_pass_free(MOVE(s.pass));
 	for (size_t i = 0; i < n; i++) {
 		conclude(&s, &s.checks[i], all);
 		statuses[i] = s.checks[i].st;

@@ -115,21 +115,40 @@ static enum status read_held(const struct gate_run *run, struct schemas *s, stru
 	return st == ST_END ? ST_OK : st;
 }
 
+static enum status read_schema(const struct gate_run *run, const char *path, struct buf *out,
+			       struct err *err)
+{
+	const struct rows_settings settings = {
+		.lake = run->subject->lake,
+		.commit = &run->subject->merged,
+		.clock = run->subject->clock,
+		.end_us = run->end_us,
+		.stop = run->subject->stop,
+	};
+	AUTO(rows_pass_freep) struct rows_pass *pass = rows_pass_new(&settings);
+	AUTO(rows_closep) struct rows *rows = NULL;
+	enum status st = rows_open(pass, path, &rows, err);
+
+	return st == ST_OK ? rows_schema(rows, out, err) : st;
+}
+
 static enum status load(const struct gate_run *run, struct known *k, struct err *err)
 {
-	AUTO(rows_closep) struct rows *rows = NULL;
-	enum status st = ST_OK;
+	AUTO(buf_release) struct buf text = BUF_INIT;
+	enum status st;
 
 	if (k->schema)
 		return ST_OK;
-	st = rows_open(run->subject->lake, &run->subject->merged, k->path, NULL, 0, &rows, err);
+	st = read_schema(run, k->path, &text, err);
+	if (st == ST_BUSY)
+		return gate_out_of_time(run, err);
 	if (st == ST_POISON)
 		return err_set(err, ST_HELD, "%s", err ? strdupa(err->text) : "");
 	if (st != ST_OK)
 		return st;
-	if (!rows_schema(rows))
+	if (text.len == 0)
 		return err_set(err, ST_HELD, "%s has no schema", k->path);
-	return schema_parse(rows_schema(rows), strlen(rows_schema(rows)), &k->schema, err);
+	return schema_parse(text.data, text.len, &k->schema, err);
 }
 
 /* ST_HELD: reader cannot read what writer wrote. */

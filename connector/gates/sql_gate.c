@@ -307,7 +307,7 @@ enum status gate_run_sql(struct gate_run *run, struct err *err)
 		buf_adds(&run->output, "no file of records yet: nothing to ask\n");
 		st = ST_OK;
 	} else if (st == ST_BUSY) {
-		st = err_set(err, ST_HELD, "no verdict within %" PRId64 " ms", g->timeout_ms);
+		st = gate_out_of_time(run, err);
 	} else if (st == ST_OK || (st == ST_END && answer.rows > COUNTED_ROWS)) {
 		st = g->low || g->high ? judge_number(run, &answer, err)
 				       : judge_rows(run, &answer, err);

@@ -6,12 +6,9 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "connector/columnar/sql.h"
-#include "core/base/file.h"
 #include "tests/lib/child.h"
-#include "tests/lib/duck.h"
 #include "tests/lib/gate_steps.h"
 #include "tests/lib/must.h"
 
@@ -128,99 +125,6 @@ static void test_avro(void **state)
 		    ASK("FROM added ORDER BY id"));
 }
 
-/* ---- the other gates read Parquet as they read the other forms ---- */
-
-/* What DuckDB makes of a SELECT, as a file of partition 0 with n offsets from `from`. */
-static void write_parquet(int64_t from, int64_t n, const char *schema, const char *select)
-{
-	AUTO(freep) char *file = xasprintf("%s/copy", w.dir);
-	AUTO(freep)
-	char *path = xasprintf("topics/t/partition=0/t+0+%010lld.parquet", (long long)from);
-	AUTO(freep)
-	char *offsets = xasprintf("%lld-%lld", (long long)from, (long long)(from + n - 1));
-	AUTO(buf_release) struct buf data = BUF_INIT;
-
-	duck_run("COPY (%s) TO '%s' (FORMAT parquet, KV_METADATA {'parquet.avro.schema': '%s'})",
-		 select, file, schema);
-	MUST(file_read(file, 1u << 20, &data, &err));
-	unlink(file);
-	gate_write_raw(&w, path, 0, from, from + n, offsets, data.data, data.len);
-}
-
-#define FIELD(type, name) "gates=g\ngates.g.type=" type "\ngates.g.field=" name "\n"
-#define RECORD(fields) "{\"type\":\"record\",\"name\":\"R\",\"fields\":[" fields "]}"
-#define ID "{\"name\":\"id\",\"type\":\"long\"}"
-#define S "{\"name\":\"s\",\"type\":\"string\"}"
-
-static void test_parquet_fields(void **state)
-{
-	(void)state;
-	write_parquet(
-		0, 3, RECORD(ID),
-		"SELECT * FROM (VALUES (1, 'a', 0.1::FLOAT, TIMESTAMPTZ '2026-01-02 03:04:05Z', "
-		"{'zip': 'x1', 'n': 5}), (2, NULL, 0.5, TIMESTAMPTZ '2026-01-03 00:00:00Z', "
-		"{'zip': 'y2', 'n': -7}), (2, 'c', 'nan'::FLOAT, NULL, NULL)) v(id, s, f, t, r)");
-	gate_expect(&w, ST_OK, NULL, FIELD("nulls", "id"));
-	gate_expect(&w, ST_HELD, "s is null in 1 of 3 rows (max=0); the first: null at offset 1 of",
-		    FIELD("nulls", "s"));
-	gate_expect(&w, ST_HELD, "offset 2", FIELD("unique", "id"));
-	gate_expect(&w, ST_HELD, "offset 1", FIELD("range", "r.n") "gates.g.min=0\n");
-	gate_expect(&w, ST_OK, NULL, FIELD("pattern", "r.zip") "gates.g.pattern=[a-z][0-9]\n");
-	gate_expect(&w, ST_HELD, "offset 2", FIELD("range", "f") "gates.g.min=0.1\n");
-	gate_expect(
-		&w, ST_OK, NULL,
-		FIELD("range", "t") "gates.g.min=2026-01-02T03:04:05Z\ngates.g.max=2026-01-03\n");
-	gate_expect(&w, ST_HELD, "offset 0", FIELD("range", "t") "gates.g.min=2026-01-03\n");
-	gate_expect(&w, ST_HELD, "nothing", FIELD("range", "nothing") "gates.g.min=0\n");
-	gate_expect(&w, ST_HELD, "it's", FIELD("range", "it's") "gates.g.min=0\n");
-	gate_expect(&w, ST_OK, NULL,
-		    FIELD("range", "nothing") "gates.g.min=0\ngates.g.optional=true\n");
-}
-
-static void test_parquet_damage(void **state)
-{
-	(void)state;
-	gate_write_raw(&w, "topics/t/partition=0/t+0+0000000000.parquet", 0, 0, 1, "0",
-		       "this is no Parquet, whatever it says", 36);
-	gate_expect(&w, ST_HELD, "t+0+0000000000.parquet", FIELD("nulls", "id"));
-}
-
-static void test_parquet_schema(void **state)
-{
-	const struct gate_format narrow = {.format = FORMAT_PARQUET, .schema = RECORD(ID)};
-	const struct gate_format wide = {.format = FORMAT_PARQUET, .schema = RECORD(ID "," S)};
-
-	(void)state;
-	GATE_WRITE(&w, &narrow, 0, 0, "{\"id\":1}");
-	gate_show(&w);
-	GATE_WRITE(&w, &wide, 0, 1, "{\"id\":2,\"s\":\"a\"}");
-	gate_expect(&w, ST_HELD, "cannot read",
-		    "gates=g\ngates.g.type=schema\ngates.g.compatibility=backward\n");
-	gate_expect(&w, ST_OK, NULL,
-		    "gates=g\ngates.g.type=schema\ngates.g.compatibility=forward\n");
-	gate_expect(&w, ST_HELD, "nothing", FIELD("nulls", "nothing"));
-	gate_expect(&w, ST_OK, NULL, FIELD("nulls", "s"));
-	gate_expect(&w, ST_HELD, "1 row: {\"id\":2,\"s\":\"a\"}", ASK("FROM added"));
-}
-
-/* Their file has a schema of its own; its rows are none of the topic's. */
-static void test_parquet_tombstones(void **state)
-{
-	const struct gate_format format = {.format = FORMAT_PARQUET, .schema = RECORD(ID)};
-
-	(void)state;
-	GATE_WRITE(&w, &format, 0, 0, "{\"id\":1}", NULL, "{\"id\":2}");
-	gate_expect(&w, ST_HELD, "{\"ids\":[1,2]}",
-		    ASK("SELECT list(id ORDER BY id) AS ids FROM added"));
-	gate_expect(&w, ST_HELD, "{\"columns\":1}",
-		    ASK("SELECT count(*) AS columns FROM (DESCRIBE added)"));
-	gate_expect(&w, ST_OK, NULL, FIELD("nulls", "id"));
-	gate_show(&w);
-	GATE_WRITE(&w, &format, 0, 3, NULL, NULL);
-	gate_expect(&w, ST_OK, NULL, FIELD("nulls", "id"));
-	gate_expect(&w, ST_OK, NULL, "gates=g\ngates.g.type=schema\ngates.g.compatibility=full\n");
-}
-
 /* ---- ends and mistakes ---- */
 
 static void test_ends(void **state)
@@ -265,16 +169,9 @@ static void test_ends(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		GATE_TEST(test_rows, &w),
-		GATE_TEST(test_tables, &w),
-		GATE_TEST(test_numbers, &w),
-		GATE_TEST(test_nothing, &w),
-		GATE_TEST(test_avro, &w),
-		GATE_TEST(test_parquet_fields, &w),
-		GATE_TEST(test_parquet_damage, &w),
-		GATE_TEST(test_parquet_schema, &w),
-		GATE_TEST(test_parquet_tombstones, &w),
-		GATE_TEST(test_ends, &w),
+		GATE_TEST(test_rows, &w),    GATE_TEST(test_tables, &w),
+		GATE_TEST(test_numbers, &w), GATE_TEST(test_nothing, &w),
+		GATE_TEST(test_avro, &w),    GATE_TEST(test_ends, &w),
 	};
 
 	program = child_program_path("tidemark-sql");
