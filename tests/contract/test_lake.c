@@ -599,6 +599,58 @@ static void test_diff(void **state)
 	assert_int_equal(lake_diff_next(diff, &e, &err), ST_END);
 }
 
+static uint64_t counted(const struct lake_id *a, const struct lake_id *b, const char *prefix,
+			uint64_t limit)
+{
+	uint64_t n = 99;
+
+	assert_ok(lake_diff_count(LAKE, a, b, prefix, limit, &n, &err));
+	return n;
+}
+
+/* How much differs, and what between two paths. */
+static void test_parts_of_diff(void **state)
+{
+	struct lake_id root = head_of("main"), a, b;
+	AUTO(lake_diff_closep) struct lake_diff *diff = NULL;
+	struct lake_diff_entry e;
+	uint64_t n = 99;
+
+	(void)state;
+	make_branch("dev", &root);
+	change("dev", "x/a", "1");
+	a = change("dev", "x/b", "1");
+	change("dev", "x/a", "2");
+	change("dev", "x/b", NULL);
+	change("dev", "x/c & d?", "3");
+	b = change("dev", "y/z", "3");
+	assert_int_equal(counted(&a, &b, "", UINT64_MAX), 4);
+	assert_int_equal(counted(&b, &a, "x/", UINT64_MAX), 3);
+	assert_int_equal(counted(&root, &b, "x/", UINT64_MAX), 2);
+	assert_int_equal(counted(&a, &b, "x/c & d?", UINT64_MAX), 1);
+	assert_int_equal(counted(&a, &b, "none", UINT64_MAX), 0);
+	assert_int_equal(counted(&a, &a, "", UINT64_MAX), 0);
+	assert_true(counted(&a, &b, "", 2) >= 2);
+	assert_true(counted(&a, &b, "", 1) < 4);
+	assert_int_equal(lake_diff_count(LAKE, &a, &(struct lake_id){{1}}, "", 1, &n, &err),
+			 ST_NOT_FOUND);
+	assert_int_equal(n, 99);
+	assert_ok(lake_diff_open_between(LAKE, &a, &b, "x/b", "y/z", &diff, &err));
+	assert_ok(lake_diff_next(diff, &e, &err));
+	assert_string_equal(e.path, "x/b");
+	free(e.path);
+	assert_ok(lake_diff_next(diff, &e, &err));
+	assert_string_equal(e.path, "x/c & d?");
+	free(e.path);
+	assert_int_equal(lake_diff_next(diff, &e, &err), ST_END);
+	lake_diff_close(MOVE(diff));
+	assert_ok(lake_diff_open_between(LAKE, &a, &b, "x/d", NULL, &diff, &err));
+	assert_ok(lake_diff_next(diff, &e, &err));
+	assert_string_equal(e.path, "y/z");
+	free(e.path);
+	assert_int_equal(lake_diff_next(diff, &e, &err), ST_END);
+}
+
 /* ---- merge and revert ---- */
 
 static void test_merge(void **state)
@@ -777,6 +829,7 @@ static int close_lake(void **state)
 			cmocka_unit_test_setup_teardown(test_list, open, close_lake),              \
 			cmocka_unit_test_setup_teardown(test_history, open, close_lake),           \
 			cmocka_unit_test_setup_teardown(test_diff, open, close_lake),              \
+			cmocka_unit_test_setup_teardown(test_parts_of_diff, open, close_lake),     \
 			cmocka_unit_test_setup_teardown(test_merge, open, close_lake),             \
 			cmocka_unit_test_setup_teardown(test_revert, open, close_lake),            \
 			cmocka_unit_test_setup_teardown(test_staged, open, close_lake),            \
