@@ -19,27 +19,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "connector/cli/folder_walk.h"
 #include "connector/worker/export_folder.h"
 #include "core/base/file.h"
-#include "core/base/log.h"
 #include "tests/crash/disk_recorder.h"
 #include "tests/lib/lake_steps.h"
 #include "tests/lib/must.h"
-#include "tests/lib/scale.h"
+#include "tests/lib/power_loss.h"
 #include "tests/lib/tempdir.h"
 
 #define UPDATES 40
-
-/* Under a sanitizer fewer losses, of as many works: all that a work does is cut. */
-#define WORKS 3
-#define RUNS_PER_WORK SCALED(100, 50, 20)
-
-static unsigned long runs = WORKS * RUNS_PER_WORK;
-static uint64_t first_seed = 1;
 
 struct world {
 	char *top, *lake_dir, *dir; /* the export's is top/out/export: top/out is recorded */
@@ -251,23 +242,6 @@ static const char *go_on(struct world *w)
 
 /* ---- processes ---- */
 
-/* Runs in a child: RocksDB's threads never see a fork. */
-static int in_child(int (*run)(void *ctx), void *ctx)
-{
-	int status;
-	pid_t pid = fork();
-
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		log_set_level(LOG_ERROR);
-		status = run(ctx);
-		fflush(NULL);
-		_exit(status);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	return status;
-}
-
 struct work_call {
 	struct world *world;
 	struct disk_journal *journal;
@@ -287,7 +261,7 @@ static int call_work(void *ctx)
 
 struct look_call {
 	struct world *world;
-	const char *before, *after; /* NULL: there is none */
+	struct power_loss_notes notes;
 };
 
 static int call_look(void *ctx)
@@ -296,7 +270,7 @@ static int call_look(void *ctx)
 	const char *why;
 
 	c->world->lake = open_lake(c->world->lake_dir);
-	why = look(c->world, c->before, c->after);
+	why = look(c->world, c->notes.before, c->notes.after);
 	if (!why)
 		why = go_on(c->world);
 	if (why)
@@ -305,105 +279,34 @@ static int call_look(void *ctx)
 	return why != NULL;
 }
 
-/* The last note before the cut, the first one behind it, and how many operations there are. */
-static size_t find_notes(const struct disk_journal *j, size_t cut, struct look_call *out)
-{
-	const struct disk_op *op;
-	size_t at = 0, n = 0;
-
-	for (; (op = disk_journal_next(j, &at)); n++) {
-		if (op->kind != DISK_MARK)
-			continue;
-		if (n < cut)
-			out->before = op->data;
-		else if (!out->after)
-			out->after = op->data;
-	}
-	return n;
-}
-
-/* 0: as it should be. */
-static int try_loss(const struct world *from, const struct disk_journal *j,
-		    const struct disk_loss *loss)
+static int try_loss(const char *folder, const struct disk_journal *j, const struct disk_loss *loss)
 {
 	AUTO(tempdir_remove) char *top = tempdir_new();
 	AUTO(freep) char *out = xasprintf("%s/out", top);
 	AUTO(world_release) struct world w = world_in(top, loss->seed);
-	struct look_call call = {.world = &w};
+	struct look_call call = {.world = &w, .notes = power_loss_notes(j, loss->cut)};
 
 	free(w.lake_dir);
-	w.lake_dir = xstrdup(from->lake_dir);
-	find_notes(j, loss->cut, &call);
+	w.lake_dir = xasprintf("%s/lake", folder); /* which has lost nothing */
 	assert_int_equal(mkdir(out, 0777), 0);
 	MUST(disk_after_loss(j, loss, out, &err));
-	return in_child(call_look, &call);
+	return power_loss_child(call_look, &call);
 }
 
-static struct disk_journal *record(struct world *w)
+static struct disk_journal *record(const char *folder, uint64_t seed)
 {
-	AUTO(freep) char *out = xasprintf("%s/out", w->top);
-	struct work_call call = {.world = w, .journal = disk_journal_new()};
+	AUTO(freep) char *out = xasprintf("%s/out", folder);
+	AUTO(world_release) struct world w = world_in(folder, seed);
+	struct work_call call = {.world = &w, .journal = disk_journal_new()};
 
 	assert_int_equal(mkdir(out, 0777), 0);
-	assert_int_equal(in_child(call_work, &call), 0);
+	assert_int_equal(power_loss_child(call_work, &call), 0);
 	return call.journal;
-}
-
-static void test_power_loss(void **state)
-{
-	(void)state;
-	for (unsigned long done = 0; done < runs; done += RUNS_PER_WORK) {
-		AUTO(tempdir_remove) char *top = tempdir_new();
-		uint64_t seed = first_seed + done / RUNS_PER_WORK;
-		AUTO(world_release) struct world w = world_in(top, seed);
-		struct disk_journal *j = record(&w);
-		struct look_call none = {0};
-		struct rng rng = rng_seeded(seed);
-		size_t ops = find_notes(j, 0, &none);
-
-		for (unsigned long i = 0; i < RUNS_PER_WORK && done + i < runs; i++) {
-			struct disk_loss loss = {.cut = rng_below(&rng, ops + 1),
-						 .seed = rng_next(&rng)};
-
-			if (try_loss(&w, j, &loss) != 0)
-				fail_msg("work %llu, run %lu: power lost at operation %zu of %zu",
-					 (unsigned long long)seed, i, loss.cut, ops);
-		}
-		disk_journal_free(j);
-	}
-}
-
-/* The test can fail: on a disk that says it has synced and has not, it is seen. */
-static void test_lying_disk(void **state)
-{
-	AUTO(tempdir_remove) char *top = tempdir_new();
-	AUTO(world_release) struct world w = world_in(top, first_seed);
-	struct disk_journal *j = record(&w);
-	struct look_call none = {0};
-	size_t ops = find_notes(j, 0, &none);
-	int seen = 0;
-
-	(void)state;
-	assert_non_null(freopen("/dev/null", "w", stderr));
-	for (uint64_t i = 0; i < 10; i++) {
-		struct disk_loss loss = {.cut = ops / 2 + i, .seed = i, .lies = true};
-
-		seen += try_loss(&w, j, &loss) != 0;
-	}
-	disk_journal_free(j);
-	assert_true(seen >= 5);
 }
 
 int main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_power_loss),
-		cmocka_unit_test(test_lying_disk),
-	};
+	static const struct power_loss exports = {.record = record, .try_loss = try_loss};
 
-	if (argc > 1)
-		runs = strtoul(argv[1], NULL, 10);
-	if (argc > 2)
-		first_seed = strtoull(argv[2], NULL, 10);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return power_loss_main(&exports, argc, argv);
 }

@@ -18,27 +18,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/base/file.h"
-#include "core/base/log.h"
 #include "core/lake.h"
 #include "tests/crash/disk_recorder.h"
 #include "tests/lib/lake_state.h"
-#include "tests/lib/scale.h"
+#include "tests/lib/power_loss.h"
 #include "tests/lib/tempdir.h"
 #include "tests/lib/virtual_clock.h"
 
 #define STEPS 60
 #define STATE_HASHES (STEPS + 2)
-
-/* Under a sanitizer fewer losses, of as many works: all that a work does is cut. */
-#define WORKS 3
-#define RUNS_PER_WORK SCALED(100, 50, 20)
-
-static unsigned long runs = WORKS * RUNS_PER_WORK;
-static uint64_t first_seed = 1;
 
 /* ---- the work ---- */
 
@@ -208,7 +199,6 @@ static int work(const char *dir, uint64_t seed, struct disk_journal *journal)
 	if (st != ST_OK || journal->full)
 		fprintf(stderr, "step %d: %s%s\n", w.step, w.err.text,
 			journal->full ? " the journal is full" : "");
-	fflush(NULL);
 	return st == ST_OK && !journal->full ? 0 : 1;
 }
 
@@ -231,27 +221,7 @@ static int look(const char *dir, char digest[static LAKE_DIGEST_BYTES])
 	if (st != ST_OK)
 		fprintf(stderr, "after the loss: %s: %s\n", status_name(st), w.err.text);
 	lake_close(w.lake);
-	fflush(NULL);
 	return st == ST_OK ? 0 : 1;
-}
-
-struct shared {
-	char digest[LAKE_DIGEST_BYTES];
-};
-
-/* Runs in a child; RocksDB's threads never see a fork. */
-static int in_child(int (*run)(void *ctx), void *ctx)
-{
-	int status;
-	pid_t pid = fork();
-
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		log_set_level(LOG_ERROR);
-		_exit(run(ctx));
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	return status;
 }
 
 struct work_call {
@@ -283,49 +253,24 @@ static int call_look(void *ctx)
 	return rc;
 }
 
-/* The states that may be shown after a loss at cut: that of the last note before
- * it, and of the next. */
-struct marks {
-	const char *before; /* NULL: not one step was acknowledged */
-	const char *after; /* NULL: the work was done */
-	size_t ops; /* in all */
-};
-
-static struct marks find_marks(const struct disk_journal *j, size_t cut)
-{
-	struct marks m = {.ops = 0};
-	const struct disk_op *op;
-	size_t at = 0;
-
-	for (; (op = disk_journal_next(j, &at)); m.ops++) {
-		if (op->kind != DISK_MARK)
-			continue;
-		if (m.ops < cut)
-			m.before = op->data;
-		else if (!m.after)
-			m.after = op->data;
-	}
-	return m;
-}
-
-/* 0: as it should be; 1: it is not; the reason goes to stderr. */
-static int try_loss(const struct disk_journal *j, const struct disk_loss *loss)
+static int try_loss(const char *folder, const struct disk_journal *j, const struct disk_loss *loss)
 {
 	AUTO(tempdir_remove) char *dir = tempdir_new();
 	AUTO(freep) char *lake = xasprintf("%s/lake", dir);
 	struct look_call call = {.dir = lake, .shared = disk_journal_new()};
-	struct marks m = find_marks(j, loss->cut);
+	const struct power_loss_notes notes = power_loss_notes(j, loss->cut);
 	const struct disk_op *shown;
 	struct err err = ERR_INIT;
 	size_t at = 0;
 	int rc;
 
+	(void)folder;
 	assert_int_equal(mkdir(lake, 0777), 0);
 	assert_int_equal(disk_after_loss(j, loss, lake, &err), ST_OK);
-	rc = in_child(call_look, &call);
+	rc = power_loss_child(call_look, &call);
 	shown = disk_journal_next(call.shared, &at);
-	if (rc == 0 && (!m.before || strcmp(shown->data, m.before) != 0) &&
-	    (!m.after || strcmp(shown->data, m.after) != 0)) {
+	if (rc == 0 && (!notes.before || strcmp(shown->data, notes.before) != 0) &&
+	    (!notes.after || strcmp(shown->data, notes.after) != 0)) {
 		fprintf(stderr, "it shows neither the state before nor the one after\n");
 		rc = 1;
 	}
@@ -337,68 +282,19 @@ static int try_loss(const struct disk_journal *j, const struct disk_loss *loss)
 	return rc;
 }
 
-static struct disk_journal *record(const char *dir, uint64_t seed)
+static struct disk_journal *record(const char *folder, uint64_t seed)
 {
-	AUTO(freep) char *lake = xasprintf("%s/lake", dir);
+	AUTO(freep) char *lake = xasprintf("%s/lake", folder);
 	struct work_call call = {.dir = lake, .seed = seed, .journal = disk_journal_new()};
 
 	assert_int_equal(mkdir(lake, 0777), 0);
-	assert_int_equal(in_child(call_work, &call), 0);
+	assert_int_equal(power_loss_child(call_work, &call), 0);
 	return call.journal;
-}
-
-static void test_power_loss(void **state)
-{
-	(void)state;
-	for (unsigned long done = 0; done < runs; done += RUNS_PER_WORK) {
-		AUTO(tempdir_remove) char *dir = tempdir_new();
-		uint64_t seed = first_seed + done / RUNS_PER_WORK;
-		struct disk_journal *j = record(dir, seed);
-		struct rng rng = rng_seeded(seed);
-		size_t ops = find_marks(j, 0).ops;
-
-		for (unsigned long i = 0; i < RUNS_PER_WORK && done + i < runs; i++) {
-			struct disk_loss loss = {.cut = rng_below(&rng, ops + 1),
-						 .seed = rng_next(&rng)};
-
-			if (try_loss(j, &loss) != 0)
-				fail_msg("work %llu, run %lu: power lost at operation %zu of %zu",
-					 (unsigned long long)seed, i, loss.cut, ops);
-		}
-		disk_journal_free(j);
-	}
-}
-
-/* The test can fail: on a disk that says it has synced and has not, acknowledged
- * writes are gone, and that is seen. */
-static void test_lying_disk(void **state)
-{
-	AUTO(tempdir_remove) char *dir = tempdir_new();
-	struct disk_journal *j = record(dir, first_seed);
-	size_t ops = find_marks(j, 0).ops;
-	int seen = 0;
-
-	(void)state;
-	assert_non_null(freopen("/dev/null", "w", stderr));
-	for (uint64_t i = 0; i < 10; i++) {
-		struct disk_loss loss = {.cut = ops / 2 + i, .seed = i, .lies = true};
-
-		seen += try_loss(j, &loss) != 0;
-	}
-	disk_journal_free(j);
-	assert_true(seen >= 5);
 }
 
 int main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_power_loss),
-		cmocka_unit_test(test_lying_disk),
-	};
+	static const struct power_loss lakes = {.record = record, .try_loss = try_loss};
 
-	if (argc > 1)
-		runs = strtoul(argv[1], NULL, 10);
-	if (argc > 2)
-		first_seed = strtoull(argv[2], NULL, 10);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return power_loss_main(&lakes, argc, argv);
 }

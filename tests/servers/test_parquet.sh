@@ -12,19 +12,26 @@ pyarrow_reads() {
 	"$python" "$here/compare_files.py" pairs
 }
 
-# whole TOPIC CODEC [PRODUCE OPTION... --] [KEY=VALUE...]: every acknowledged record
-# once, on ingest and main, over several checkpoints.
-whole() {
-	local topic=pq-$1 produce_options=()
+# options NAME [PRODUCE OPTION]... -- [KEY=VALUE]...: makes the topic pq-NAME; sets topic,
+# produce_options and properties.
+options() {
+	topic=pq-$1 produce_options=()
 	shift
 	while [ "$1" != -- ]; do
 		produce_options+=("$1")
 		shift
 	done
-	shift
+	properties=("${@:2}")
 	topic "$topic" 4
+}
+
+# whole, with options: every acknowledged record once, on ingest and main, over several
+# checkpoints.
+whole() {
+	local topic produce_options properties
+	options "$@"
 	produce "$topic" 4 --records 20000 "${produce_options[@]}"
-	config "$topic" "$topic" checkpoint.records=4000 publish.checkpoints=2 format=parquet "$@"
+	config "$topic" "$topic" checkpoint.records=4000 publish.checkpoints=2 format=parquet "${properties[@]}"
 	until_latest "$topic"
 	oracle "$topic" "ingest-$topic" "$topic.acks"
 	oracle "$topic" main "$topic.acks"
@@ -48,22 +55,16 @@ inferred() {
 		"parquet.row.group.bytes=128 KiB"
 }
 
-# killed TOPIC [PRODUCE OPTION... --] [KEY=VALUE...]: SIGKILL while files are open, again
-# and again: nothing lost, nothing doubled.
+# killed, with options: SIGKILL while files are open, again and again: nothing lost,
+# nothing doubled.
 killed() {
-	local topic=pq-$1 produce_options=()
-	shift
-	while [ "$1" != -- ]; do
-		produce_options+=("$1")
-		shift
-	done
-	shift
-	topic "$topic" 4
+	local topic produce_options properties
+	options "$@"
 	spawn produce.log "$TOOLS/oracle_produce" --bootstrap "$KAFKA" --topic "$topic" --partitions 4 \
 		--log "$PWD/$topic.acks" --rate 4000 --seconds 3600 "${produce_options[@]}"
 	local producer=$SPAWNED i
 	config k "$topic" format=parquet checkpoint.interval.ms=100 publish.checkpoints=3 \
-		parquet.row.group.rows=2048 "$@"
+		parquet.row.group.rows=2048 "${properties[@]}"
 	for i in 1 2 3 4 5 6; do
 		start k
 		sleep "1.$((i * 37 % 100))"
