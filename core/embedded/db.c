@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -23,6 +24,11 @@
 #define FIRST_LEVEL_TABLE_BYTES (8u << 20)
 #define NEXT_LEVEL_TABLES 2 /* times as large: few open files in a large lake */
 #define OPENING_THREADS 2 /* of tables; sixteen are started even for a single one */
+/* From so many flushed tables on they are compacted. A writer begins where RocksDB does by
+ * itself. Who only reads, a command that ends soon, would leave a processor to work that
+ * its end throws away. */
+#define WRITER_COMPACTS 4
+#define READER_COMPACTS 12
 #define INFO_LOG_ERROR 3
 
 /* kTolerateCorruptedTailRecords: a record that a crash has torn at the end of
@@ -42,6 +48,7 @@ struct db {
 	rocksdb_readoptions_t *read;
 	rocksdb_writeoptions_t *lazy;
 	rocksdb_writeoptions_t *synced;
+	atomic_bool compacts;
 };
 
 /* Takes over text, RocksDB's own. */
@@ -122,6 +129,7 @@ static rocksdb_options_t *options_new(bool create, enum db_recovery recovery)
 	rocks.options_set_keep_log_file_num(o, 2);
 	rocks.options_set_info_log_level(o, INFO_LOG_ERROR);
 	rocks.options_set_max_background_jobs(o, 2);
+	rocks.options_set_disable_auto_compactions(o, 1); /* until compact_from() */
 	return o;
 }
 
@@ -188,6 +196,26 @@ static struct db *db_new(rocksdb_t *handle, rocksdb_options_t *options)
 	return db;
 }
 
+/* Switches compaction on where there is that much for it to do. */
+static void compact_from(struct db *db, unsigned long tables)
+{
+	static const char *const names[] = {"disable_auto_compactions"};
+	static const char *const values[] = {"false"};
+	char *text;
+	bool due;
+
+	if (atomic_load_explicit(&db->compacts, memory_order_relaxed))
+		return;
+	text = rocks.property_value(db->handle, "rocksdb.num-files-at-level0");
+	due = text && strtoul(text, NULL, 10) >= tables;
+	rocks.free(text);
+	text = NULL;
+	if (due && !atomic_exchange_explicit(&db->compacts, true, memory_order_relaxed))
+		rocks.set_options(db->handle, 1, names, values, &text);
+	if (text)
+		die(text);
+}
+
 enum status db_open(const char *path, bool create, enum db_recovery recovery, struct db **out,
 		    struct err *err)
 {
@@ -204,6 +232,7 @@ enum status db_open(const char *path, bool create, enum db_recovery recovery, st
 		return db_error(text, what, err);
 	}
 	*out = db_new(handle, options);
+	compact_from(*out, READER_COMPACTS);
 	return ST_OK;
 }
 
@@ -294,6 +323,8 @@ enum status db_get_shared(struct db *db, const struct buf *key, struct shared **
 	return ST_OK;
 }
 
+/* ---- writing ---- */
+
 void db_put(struct db *db, const struct buf *key, const void *value, size_t len)
 {
 	char *text = NULL;
@@ -363,6 +394,7 @@ void db_write_synced(struct db *db, struct db_batch *batch)
 	if (text)
 		die(text);
 	KILL_POINT("lake.batch.after");
+	compact_from(db, WRITER_COMPACTS);
 }
 
 void db_write(struct db *db, struct db_batch *batch)
@@ -373,6 +405,7 @@ void db_write(struct db *db, struct db_batch *batch)
 	if (text)
 		die(text);
 	rocks.writebatch_clear(batch->batch);
+	compact_from(db, WRITER_COMPACTS);
 }
 
 /* ---- iterators ---- */

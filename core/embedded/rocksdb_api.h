@@ -25,17 +25,18 @@
 	X(iter_seek_to_last) X(iter_valid) X(iter_value) X(livefiles) X(livefiles_count) \
 	X(livefiles_destroy) X(livefiles_name) X(open) X(open_for_read_only) X(options_create) \
 	X(options_destroy) X(options_set_block_based_table_factory) X(options_set_compression) \
-	X(options_set_create_if_missing) X(options_set_info_log_level) \
+	X(options_set_create_if_missing) X(options_set_disable_auto_compactions) \
+	X(options_set_info_log_level) \
 	X(options_set_keep_log_file_num) X(options_set_max_background_jobs) \
 	X(options_set_max_bytes_for_level_base) X(options_set_max_file_opening_threads) \
 	X(options_set_max_open_files) \
 	X(options_set_max_write_buffer_number) X(options_set_paranoid_checks) \
 	X(options_set_skip_stats_update_on_db_open) X(options_set_target_file_size_base) \
 	X(options_set_target_file_size_multiplier) X(options_set_wal_recovery_mode) \
-	X(options_set_write_buffer_size) X(pinnableslice_destroy) X(pinnableslice_value) X(put) \
-	X(readoptions_create) X(readoptions_destroy) X(readoptions_set_fill_cache) \
+	X(options_set_write_buffer_size) X(pinnableslice_destroy) X(pinnableslice_value) X(property_value) \
+	X(put) X(readoptions_create) X(readoptions_destroy) X(readoptions_set_fill_cache) \
 	X(readoptions_set_iterate_lower_bound) X(readoptions_set_iterate_upper_bound) \
-	X(readoptions_set_verify_checksums) X(repair_db) X(write) X(writebatch_clear) \
+	X(readoptions_set_verify_checksums) X(repair_db) X(set_options) X(write) X(writebatch_clear) \
 	X(writebatch_create) X(writebatch_delete) X(writebatch_destroy) X(writebatch_put) \
 	X(writeoptions_create) X(writeoptions_destroy) X(writeoptions_set_sync)
 /* clang-format on */

@@ -87,8 +87,8 @@ MUST_CHECK enum status tree_diff_count(struct tree_diff *d, uint64_t limit, uint
 				       struct err *err);
 MUST_CHECK enum status tree_diff_from(struct tree_diff *d, const char *from, struct err *err);
 /* A key with about as many differences before it as behind, for two diffs at
- * once; the caller's. NULL where the upper levels of the trees show less than
- * `least` places that differ. */
+ * once; the caller's. NULL where less than `least` of the trees' leaves differ. Reads
+ * the inner nodes of the highest level at which so many places differ, and above it. */
 MUST_CHECK enum status tree_diff_middle(const struct node_store *store, const struct hash *a,
 					const struct hash *b, size_t least, char **key_out,
 					struct err *err);

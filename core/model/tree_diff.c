@@ -262,17 +262,22 @@ enum status tree_diff_middle(const struct node_store *store, const struct hash *
 			     const struct hash *b, size_t least, char **key_out, struct err *err)
 {
 	AUTO(tree_diff_freep) struct tree_diff *d = tree_diff_new(store, a, b, "");
+	AUTO(cursor_recent_freep) struct cursor_recent *recent = xcalloc(1, sizeof(*recent));
 	AUTO(buf_release) struct buf keys = BUF_INIT;
-	const struct node *top;
+	unsigned level = 0; /* at which places were looked for last */
 	const char *key;
 	size_t n = 0;
-	enum status st = cursor_first(&d->a.at, err);
+	enum status st;
 
 	*key_out = NULL;
-	top = cursor_node(&d->a.at);
-	if (st != ST_OK || !top || top->level < 2)
-		return st;
-	st = differing(d, top->level - 1, &keys, &n, err);
+	d->a.at.recent = d->b.at.recent = recent;
+	st = cursor_first(&d->a.at, err);
+	if (st == ST_OK && cursor_item(&d->a.at))
+		level = cursor_node(&d->a.at)->level + 1;
+	while (st == ST_OK && n < least && level > 1) {
+		buf_clear(&keys);
+		st = differing(d, --level, &keys, &n, err);
+	}
 	if (st != ST_OK || n < least)
 		return st;
 	key = keys.data;

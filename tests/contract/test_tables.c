@@ -1,7 +1,5 @@
-/* One flipped bit anywhere in a table of the metadata: every key is read as it
- * was, or reading says that there is damage. No key that is there is said not to
- * be there: RocksDB takes a filter that it cannot read for one that holds
- * everything. */
+/* The tables of the metadata: what a flipped bit does to them, and when they are
+ * compacted. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -126,6 +124,9 @@ static unsigned read_all(struct db *db, off_t at)
 	return damaged;
 }
 
+/* One flipped bit anywhere in a table: every key is read as it was, or reading says
+ * that there is damage. No key that is there is said not to be there: RocksDB takes a
+ * filter that it cannot read for one that holds everything. */
 static void a_flipped_bit_hides_no_key(void **state)
 {
 	AUTO(tempdir_remove) char *dir = tempdir_new();
@@ -166,9 +167,103 @@ static void a_flipped_bit_hides_no_key(void **state)
 	assert_true(unseen > 30); /* in the filter, most of them */
 }
 
+/* Keys of the whole range: two tables of such overlap. */
+static void write_some(struct db *db)
+{
+	AUTO(db_batch_freep) struct db_batch *batch = db_batch_new();
+	AUTO(buf_release) struct buf key = BUF_INIT;
+	struct hash value;
+
+	for (unsigned i = 0; i < 50; i++) {
+		key_of(i, &key, &value);
+		db_batch_put(batch, &key, value.bytes, sizeof(value.bytes));
+	}
+	db_write_synced(db, batch);
+}
+
+/* Each open flushes what the one before has left in its log. */
+static void open_and_write(const char *path)
+{
+	AUTO(db_closep) struct db *db = NULL;
+
+	MUST(db_open(path, true, DB_WHOLE_LOG, &db, &err));
+	write_some(db);
+}
+
+static unsigned tables_in(const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	unsigned n = 0;
+
+	assert_non_null(dir);
+	while ((entry = readdir(dir)))
+		n += strstr(entry->d_name, ".sst") != NULL;
+	closedir(dir);
+	return n;
+}
+
+/* Waits, for at most so long, until there are fewer tables. */
+static unsigned tables_after(const char *path, unsigned before, int64_t wait_ms)
+{
+	struct clock *clock = clock_system();
+	unsigned n = tables_in(path);
+
+	for (int64_t ms = 0; ms < wait_ms && n >= before; ms += 10) {
+		clock->sleep_ms(clock, 10);
+		n = tables_in(path);
+	}
+	return n;
+}
+
+static void a_writer_compacts_a_reader_does_not(void **state)
+{
+	AUTO(tempdir_remove) char *dir = tempdir_new();
+	AUTO(freep) char *path = xasprintf("%s/db", dir);
+	struct db *db;
+
+	(void)state;
+	for (int i = 0; i < 4; i++)
+		open_and_write(path);
+	MUST(db_open(path, false, DB_WHOLE_LOG, &db, &err));
+	assert_int_equal(tables_after(path, 4, 100), 4);
+	write_some(db);
+	assert_in_range(tables_after(path, 4, 20000), 1, 3);
+	db_close(db);
+}
+
+/* Each read asks all of them. */
+static void many_tables_are_compacted_for_a_reader(void **state)
+{
+	AUTO(tempdir_remove) char *dir = tempdir_new();
+	AUTO(freep) char *path = xasprintf("%s/db", dir);
+	struct db *db;
+
+	(void)state;
+	for (int i = 0; i < 13; i++) {
+		MUST(db_open(path, true, DB_WHOLE_LOG, &db, &err));
+		for (unsigned k = 0; k < 50; k++) {
+			AUTO(buf_release) struct buf key = BUF_INIT;
+			struct hash value;
+
+			key_of(k, &key, &value);
+			db_put(db, &key, value.bytes, sizeof(value.bytes));
+		}
+		db_sync(db);
+		db_close(db);
+	}
+	MUST(db_open(path, false, DB_WHOLE_LOG, &db, &err));
+	assert_in_range(tables_after(path, 13, 20000), 1, 12);
+	db_close(db);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(a_flipped_bit_hides_no_key)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_flipped_bit_hides_no_key),
+		cmocka_unit_test(a_writer_compacts_a_reader_does_not),
+		cmocka_unit_test(many_tables_are_compacted_for_a_reader),
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -269,6 +269,17 @@ static size_t count_differences(const struct node_store *store, const struct has
 	return n;
 }
 
+static size_t differences_until(const struct node_store *store, const struct hash *a,
+				const struct hash *b, const char *until)
+{
+	AUTO(tree_diff_freep) struct tree_diff *d = tree_diff_new(store, a, b, "");
+	uint64_t n;
+
+	tree_diff_until(d, until);
+	assert_int_equal(tree_diff_count(d, UINT64_MAX, &n, NULL), ST_OK);
+	return n;
+}
+
 static void test_diff_costs(void **state)
 {
 	AUTO(memory_store_release) struct memory_store m = {.n = 0};
@@ -303,6 +314,51 @@ static void test_diff_costs(void **state)
 		assert_int_equal(count_differences(&store, &other, &other, ""), 0);
 		assert_int_equal(m.gets, 0);
 	}
+}
+
+/* Whatever the tree's height, and however few nodes its upper levels have. */
+static void test_diff_middle(void **state)
+{
+	AUTO(memory_store_release) struct memory_store m = {.n = 0};
+	AUTO(set_release) struct set s = {.n = 0};
+	struct node_store store = memory_store_nodes(&m);
+	struct hash root = empty;
+	struct rng r = rng_seeded(8);
+	unsigned deep = 0;
+
+	(void)state;
+	for (unsigned size = 4000; size <= 128000; size *= 2) {
+		AUTO(freep) char *middle = NULL;
+		struct hash other = root;
+		size_t before, all;
+
+		while (s.n < size) {
+			char key[32];
+
+			snprintf(key, sizeof(key), "k%06zu", s.n);
+			set_put(&s, key, "v", 1);
+		}
+		root = other = root_of(&store, &s);
+		deep += level_of(&m, &root) >= 2;
+		for (unsigned i = 0; i < 60; i++) {
+			struct tree_change c = {.value = "x", .value_len = 1};
+
+			c.key = s.items[i * (size / 60) + rng_below(&r, size / 60)].key;
+			assert_int_equal(tree_apply(&store, &other, &c, 1, &other, NULL), ST_OK);
+		}
+		assert_int_equal(tree_diff_middle(&store, &root, &other, 16, &middle, NULL), ST_OK);
+		assert_non_null(middle);
+		all = count_differences(&store, &root, &other, "");
+		before = differences_until(&store, &root, &other, middle);
+		assert_in_range(before, all / 3, 2 * all / 3);
+		free(MOVE(middle));
+		assert_int_equal(tree_diff_middle(&store, &root, &other, 100, &middle, NULL),
+				 ST_OK);
+		assert_null(middle);
+		assert_int_equal(tree_diff_middle(&store, &root, &root, 1, &middle, NULL), ST_OK);
+		assert_null(middle);
+	}
+	assert_in_range(deep, 3, 5);
 }
 
 /* ---- diff ---- */
@@ -532,15 +588,11 @@ static void test_wrong_nodes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_against_array),
-		cmocka_unit_test(test_history_independence),
-		cmocka_unit_test(test_empty),
-		cmocka_unit_test(test_large_keys_and_values),
-		cmocka_unit_test(test_costs),
-		cmocka_unit_test(test_diff_costs),
-		cmocka_unit_test(test_diff_against_array),
-		cmocka_unit_test(test_walk),
-		cmocka_unit_test(test_damaged_bytes),
+		cmocka_unit_test(test_against_array), cmocka_unit_test(test_history_independence),
+		cmocka_unit_test(test_empty),         cmocka_unit_test(test_large_keys_and_values),
+		cmocka_unit_test(test_costs),         cmocka_unit_test(test_diff_costs),
+		cmocka_unit_test(test_diff_middle),   cmocka_unit_test(test_diff_against_array),
+		cmocka_unit_test(test_walk),          cmocka_unit_test(test_damaged_bytes),
 		cmocka_unit_test(test_wrong_nodes),
 	};
 
