@@ -40,16 +40,20 @@ static size_t op_bytes(const struct disk_op *op)
 
 void disk_journal_add(struct disk_journal *j, const struct disk_op *op, const void *data)
 {
-	size_t at = j->used, bytes = op_bytes(op);
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* one process adds */
+	size_t at, bytes = op_bytes(op);
 
+	pthread_mutex_lock(&lock);
+	at = j->used;
 	if (bytes > j->cap - at) {
 		j->full = true;
-		return;
+	} else {
+		memcpy(j->bytes + at, op, sizeof(*op));
+		if (op->len)
+			memcpy(j->bytes + at + sizeof(*op), data, op->len);
+		j->used = at + bytes;
 	}
-	memcpy(j->bytes + at, op, sizeof(*op));
-	if (op->len)
-		memcpy(j->bytes + at + sizeof(*op), data, op->len);
-	j->used = at + bytes;
+	pthread_mutex_unlock(&lock);
 }
 
 const struct disk_op *disk_journal_next(const struct disk_journal *j, size_t *at)

@@ -57,7 +57,7 @@ struct disk_journal {
 #define DISK_JOURNAL_BYTES (256u << 20)
 struct disk_journal *disk_journal_new(void);
 void disk_journal_free(struct disk_journal *j);
-/* Appends one; from any thread, but one after the other. */
+/* Appends one; from any thread of one process. */
 void disk_journal_add(struct disk_journal *j, const struct disk_op *op, const void *data);
 /* The operation at *at, which moves behind it; NULL at the end. */
 const struct disk_op *disk_journal_next(const struct disk_journal *j, size_t *at);
