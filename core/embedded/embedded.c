@@ -10,7 +10,7 @@
 #include "core/embedded/folder.h"
 #include "core/embedded/store.h"
 
-#define NODE_CACHE_BYTES (8u << 20)
+#define NODE_CACHE_BYTES (16u << 20)
 
 static void embedded_close(struct lake *lake)
 {

@@ -8,20 +8,29 @@
 #define SHARDS 8
 #define BUCKETS 1024 /* in a shard */
 
+/* Of a shard, what leaves may take before they make room for each other. */
+#define LEAVES_PART 4
+
 struct item {
 	struct item *next_in_bucket;
 	struct item *newer;
 	struct item *older;
 	struct shared *bytes;
+	enum node_use use;
 	unsigned char id[32];
+};
+
+/* By their last use. */
+struct line {
+	struct item *newest;
+	struct item *oldest;
+	size_t bytes;
 };
 
 struct shard {
 	pthread_mutex_t lock; /* guards all below */
 	struct item *buckets[BUCKETS];
-	struct item *newest;
-	struct item *oldest;
-	size_t used_bytes;
+	struct line lines[NODE_USES];
 };
 
 struct node_cache {
@@ -37,25 +46,6 @@ struct node_cache *node_cache_new(size_t max_bytes)
 	for (size_t i = 0; i < SHARDS; i++)
 		pthread_mutex_init(&cache->shards[i].lock, NULL);
 	return cache;
-}
-
-void node_cache_free(struct node_cache *cache)
-{
-	if (!cache)
-		return;
-	for (size_t i = 0; i < SHARDS; i++) {
-		struct item *item = cache->shards[i].newest;
-
-		while (item) {
-			struct item *older = item->older;
-
-			shared_drop(item->bytes);
-			free(item);
-			item = older;
-		}
-		pthread_mutex_destroy(&cache->shards[i].lock);
-	}
-	free(cache);
 }
 
 /* Ids are hashes: any of their bits will do. */
@@ -78,23 +68,29 @@ static struct item *find(struct shard *shard, const unsigned char *id)
 	return item;
 }
 
+static size_t weight(const struct shared *bytes)
+{
+	return sizeof(struct item) + sizeof(*bytes) + bytes->len;
+}
+
 static void unlink_item(struct shard *shard, struct item *item)
 {
-	*(item->newer ? &item->newer->older : &shard->newest) = item->older;
-	*(item->older ? &item->older->newer : &shard->oldest) = item->newer;
+	struct line *line = &shard->lines[item->use];
+
+	*(item->newer ? &item->newer->older : &line->newest) = item->older;
+	*(item->older ? &item->older->newer : &line->oldest) = item->newer;
+	line->bytes -= weight(item->bytes);
 }
 
 static void link_newest(struct shard *shard, struct item *item)
 {
-	item->newer = NULL;
-	item->older = shard->newest;
-	*(shard->newest ? &shard->newest->newer : &shard->oldest) = item;
-	shard->newest = item;
-}
+	struct line *line = &shard->lines[item->use];
 
-static size_t weight(const struct shared *bytes)
-{
-	return sizeof(struct item) + sizeof(*bytes) + bytes->len;
+	item->newer = NULL;
+	item->older = line->newest;
+	*(line->newest ? &line->newest->newer : &line->oldest) = item;
+	line->newest = item;
+	line->bytes += weight(item->bytes);
 }
 
 static void evict(struct shard *shard, struct item *item)
@@ -105,9 +101,33 @@ static void evict(struct shard *shard, struct item *item)
 		link = &(*link)->next_in_bucket;
 	*link = item->next_in_bucket;
 	unlink_item(shard, item);
-	shard->used_bytes -= weight(item->bytes);
 	shared_drop(item->bytes);
 	free(item);
+}
+
+/* What goes when there is no room: the leaf that was used the longest ago, unless
+ * leaves keep to their part. */
+static struct item *least_wanted(const struct shard *shard, size_t shard_bytes)
+{
+	const struct line *leaves = &shard->lines[NODE_LEAF], *upper = &shard->lines[NODE_UPPER];
+
+	return leaves->bytes > shard_bytes / LEAVES_PART || !upper->oldest ? leaves->oldest
+									   : upper->oldest;
+}
+
+void node_cache_free(struct node_cache *cache)
+{
+	if (!cache)
+		return;
+	for (size_t i = 0; i < SHARDS; i++) {
+		struct shard *shard = &cache->shards[i];
+
+		for (size_t use = 0; use < NODE_USES; use++)
+			while (shard->lines[use].oldest)
+				evict(shard, shard->lines[use].oldest);
+		pthread_mutex_destroy(&shard->lock);
+	}
+	free(cache);
 }
 
 struct shared *node_cache_get(struct node_cache *cache, const unsigned char id[32])
@@ -127,7 +147,8 @@ struct shared *node_cache_get(struct node_cache *cache, const unsigned char id[3
 	return bytes;
 }
 
-void node_cache_put(struct node_cache *cache, const unsigned char id[32], struct shared *bytes)
+void node_cache_put(struct node_cache *cache, const unsigned char id[32], enum node_use use,
+		    struct shared *bytes)
 {
 	struct shard *shard = shard_of(cache, id);
 	struct item *item;
@@ -139,14 +160,15 @@ void node_cache_put(struct node_cache *cache, const unsigned char id[32], struct
 	if (!find(shard, id)) {
 		item = xmalloc(sizeof(*item));
 		item->bytes = shared_hold(bytes);
+		item->use = use;
 		memcpy(item->id, id, sizeof(item->id));
 		bucket = bucket_of(shard, id);
 		item->next_in_bucket = *bucket;
 		*bucket = item;
 		link_newest(shard, item);
-		shard->used_bytes += weight(bytes);
-		while (shard->used_bytes > cache->shard_bytes)
-			evict(shard, shard->oldest);
+		while (shard->lines[NODE_LEAF].bytes + shard->lines[NODE_UPPER].bytes >
+		       cache->shard_bytes)
+			evict(shard, least_wanted(shard, cache->shard_bytes));
 	}
 	pthread_mutex_unlock(&shard->lock);
 }

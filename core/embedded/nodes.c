@@ -7,6 +7,11 @@
 
 #define BATCH_BYTES (256u << 10)
 
+static enum node_use use_of(char kind, const struct shared *bytes)
+{
+	return kind == KEY_NODE && tree_is_leaf(bytes->data, bytes->len) ? NODE_LEAF : NODE_UPPER;
+}
+
 enum status embedded_get_cached(struct embedded *e, char kind, const unsigned char id[32],
 				struct shared **out, struct err *err)
 {
@@ -19,7 +24,7 @@ enum status embedded_get_cached(struct embedded *e, char kind, const unsigned ch
 	key_set(&key, kind, id, 32);
 	st = db_get_shared(e->db, &key, out, err);
 	if (st == ST_OK)
-		node_cache_put(e->cache, id, *out);
+		node_cache_put(e->cache, id, use_of(kind, *out), *out);
 	return st;
 }
 
@@ -92,7 +97,7 @@ static enum status writer_put(void *ctx, const struct hash *id, const void *data
 	db_batch_put(w->batch, &key, data, len);
 	bytes = shared_new(data, len);
 	atomic_store(&bytes->verified, true); /* the id was made of them */
-	node_cache_put(w->e->cache, id->bytes, bytes);
+	node_cache_put(w->e->cache, id->bytes, use_of(KEY_NODE, bytes), bytes);
 	w->bytes += len;
 	if (w->bytes >= BATCH_BYTES)
 		writer_flush(w);

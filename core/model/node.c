@@ -123,6 +123,13 @@ static bool decode_head(struct bytes *in, unsigned *level_out, uint64_t *n_out)
 	return bytes_varint(in, n_out) && *n_out > 0 && *n_out <= bytes_left(in) / 4;
 }
 
+bool tree_is_leaf(const void *node, size_t len)
+{
+	const unsigned char *p = node;
+
+	return len > 1 && p[1] == 0;
+}
+
 static bool decode(struct node *n)
 {
 	struct bytes in = bytes_of(n->raw->data, n->raw->len);

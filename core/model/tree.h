@@ -31,6 +31,9 @@ struct node_store {
 
 /* The root of the empty tree is all zero and is not stored. */
 
+/* Are these a leaf's bytes, which hold entries, and not those of a node above? */
+bool tree_is_leaf(const void *node, size_t len);
+
 /* Appends the value of path to out; ST_NOT_FOUND. */
 MUST_CHECK enum status tree_lookup(const struct node_store *store, const struct hash *root,
 				   const char *path, struct buf *value_out, struct err *err);

@@ -403,12 +403,12 @@ static void bears_a_torn_or_old_sequence(void **state)
 
 /* ---- the cache ---- */
 
-static void put_in_cache(struct node_cache *cache, const unsigned char id[32], const void *data,
-			 size_t len)
+static void put_in_cache(struct node_cache *cache, const unsigned char id[32], enum node_use use,
+			 const void *data, size_t len)
 {
 	AUTO(shared_dropp) struct shared *bytes = shared_new(data, len);
 
-	node_cache_put(cache, id, bytes);
+	node_cache_put(cache, id, use, bytes);
 }
 
 static void cache_is_bounded(void **state)
@@ -423,8 +423,8 @@ static void cache_is_bounded(void **state)
 	for (unsigned i = 0; i < 1000; i++) {
 		memset(data, (int)i, sizeof(data));
 		memcpy(id, &i, sizeof(i));
-		put_in_cache(cache, id, data, sizeof(data));
-		put_in_cache(cache, id, "other", 5); /* what is there stays */
+		put_in_cache(cache, id, i % 2 ? NODE_LEAF : NODE_UPPER, data, sizeof(data));
+		put_in_cache(cache, id, NODE_LEAF, "other", 5); /* what is there stays */
 		shared_drop(held);
 		held = node_cache_get(cache, id);
 		assert_non_null(held);
@@ -443,6 +443,51 @@ static void cache_is_bounded(void **state)
 	assert_memory_equal(held->data, data, sizeof(data)); /* outlives the cache */
 }
 
+static unsigned put_and_count(struct node_cache *cache, enum node_use use, unsigned from,
+			      unsigned to)
+{
+	const char data[1000] = {0};
+	unsigned char id[32] = {0};
+	unsigned kept = 0;
+
+	for (unsigned i = from; i < to; i++) {
+		memcpy(id, &i, sizeof(i));
+		put_in_cache(cache, id, use, data, sizeof(data));
+	}
+	for (unsigned i = 0; i < to; i++) {
+		AUTO(shared_dropp) struct shared *found = NULL;
+
+		memcpy(id, &i, sizeof(i));
+		found = node_cache_get(cache, id);
+		kept += found && i < 400;
+	}
+	return kept;
+}
+
+/* 400 nodes of a kilobyte in a cache for a thousand. */
+static void leaves_do_not_push_out_what_is_above_them(void **state)
+{
+	struct node_cache *cache = node_cache_new(1100 << 10);
+
+	(void)state;
+	assert_int_equal(put_and_count(cache, NODE_UPPER, 0, 400), 400);
+	assert_int_equal(put_and_count(cache, NODE_LEAF, 1000, 9000), 400);
+	assert_int_equal(put_and_count(cache, NODE_UPPER, 10000, 20000), 0);
+	node_cache_free(cache);
+}
+
+static void leaves_may_have_what_nobody_else_wants(void **state)
+{
+	struct node_cache *cache = node_cache_new(1100 << 10);
+
+	(void)state;
+	assert_int_equal(put_and_count(cache, NODE_LEAF, 0, 400), 400);
+	/* Room for a few hundred is kept for them. */
+	assert_in_range(put_and_count(cache, NODE_UPPER, 1000, 9000), 150, 350);
+	assert_int_equal(put_and_count(cache, NODE_LEAF, 20000, 30000), 0);
+	node_cache_free(cache);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -459,6 +504,8 @@ int main(void)
 		cmocka_unit_test(finds_a_log_that_went_back),
 		cmocka_unit_test(bears_a_torn_or_old_sequence),
 		cmocka_unit_test(cache_is_bounded),
+		cmocka_unit_test(leaves_do_not_push_out_what_is_above_them),
+		cmocka_unit_test(leaves_may_have_what_nobody_else_wants),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
