@@ -24,8 +24,8 @@ static bool has_order(const struct column *c)
 	       c->op != COLUMN_MAP && c->op != COLUMN_DURATION;
 }
 
-/* The column of the path, through structs alone; NULL: there is none. A name may hold
- * dots itself. */
+/* The column of the path, through records and the branches of unions; NULL: there is none.
+ * A name may hold dots itself. */
 static const struct column *find(const struct column *in, const char *path)
 {
 	for (size_t i = 0; i < in->n_children; i++) {
@@ -45,11 +45,14 @@ static const struct column *find(const struct column *in, const char *path)
 	return NULL;
 }
 
+/* "a, b, c"; of many the first. */
 static void add_names(const struct columns *c, struct buf *out)
 {
-	for (size_t i = 0; i < c->root.n_children && out->len < 200; i++)
+	size_t i = 0;
+
+	for (; i < c->root.n_children && out->len < 200; i++)
 		buf_addf(out, "%s%s", i ? ", " : "", c->root.children[i].name);
-	if (out->len >= 200)
+	if (i < c->root.n_children)
 		buf_adds(out, ", ...");
 }
 

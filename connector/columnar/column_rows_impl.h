@@ -1,5 +1,5 @@
 /* Rows under way: what column_rows.c (chunks, vectors) and column_decode.c (values)
- * share. Private to the two. */
+ * share, and column_keys.c reads. Private to these. */
 #ifndef TIDEMARK_COLUMNAR_COLUMN_ROWS_IMPL_H
 #define TIDEMARK_COLUMNAR_COLUMN_ROWS_IMPL_H
 

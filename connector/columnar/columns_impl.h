@@ -1,5 +1,6 @@
 /* The plan of a schema's columns: a tree, compiled by columns.c and run by
- * column_rows.c. Private to the two. */
+ * column_rows.c and column_decode.c; column_keys.c looks columns up in it. Private to
+ * these. */
 #ifndef TIDEMARK_COLUMNAR_COLUMNS_IMPL_H
 #define TIDEMARK_COLUMNAR_COLUMNS_IMPL_H
 

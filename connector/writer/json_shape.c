@@ -229,8 +229,7 @@ static void widen(struct json_shape *s, struct shape_node *node, const struct sl
 		become_json(s, node);
 }
 
-bool json_shape_add(struct json_shape *s, const char *text, size_t len)
+bool json_shape_add(struct json_shape *s, const char *text)
 {
-	(void)len; /* it ends with its brace */
 	return widen_object(s, &s->root, text, 0);
 }

@@ -23,12 +23,13 @@ struct json_shape *json_shape_new(const char *reserved);
 void json_shape_free(struct json_shape *s);
 AUTO_DESTRUCTOR(struct json_shape, json_shape_free)
 
-/* Each takes the text of an object that json_line_check() has let through. */
+/* Each takes the text of an object that json_line_check() has let through: from its brace
+ * on, which is how it ends too. */
 
 /* Widens the shape by the object. false, and nothing is changed: its fields can be no
  * columns beside those that there are (two of one name, or of names that differ in case
  * alone; a name that is reserved, empty, longer than 255 bytes or has a NUL; too many). */
-MUST_CHECK bool json_shape_add(struct json_shape *s, const char *text, size_t len);
+MUST_CHECK bool json_shape_add(struct json_shape *s, const char *text);
 
 enum shape_fit {
 	SHAPE_FITS,
@@ -38,8 +39,7 @@ enum shape_fit {
 
 /* Appends the object as Avro bytes of the schema. What is appended where it does not fit
  * is no value. An object that was added fits. */
-MUST_CHECK enum shape_fit json_shape_row(struct json_shape *s, const char *text, size_t len,
-					 struct buf *out);
+MUST_CHECK enum shape_fit json_shape_row(struct json_shape *s, const char *text, struct buf *out);
 /* Appends the Avro schema: a record whose fields are nullable. A name that Avro does not
  * allow is mended, and stands as it is in "iceberg-field-name". */
 void json_shape_schema(const struct json_shape *s, struct buf *out);

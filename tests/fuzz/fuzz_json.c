@@ -74,8 +74,8 @@ static void check_shape(const uint8_t *data, size_t size)
 	if (!json_line_check(data, size, &line, NULL, NULL) || line.text[0] != '{')
 		return;
 	shape = json_shape_new(NULL);
-	added = json_shape_add(shape, line.text, line.len);
-	fit = json_shape_row(shape, line.text, line.len, &row);
+	added = json_shape_add(shape, line.text);
+	fit = json_shape_row(shape, line.text, &row);
 	FUZZ_CHECK(added == (fit == SHAPE_FITS));
 	json_shape_schema(shape, &json);
 	FUZZ_CHECK(compiled_schema_of_text(json.data, &own, NULL) == ST_OK);

@@ -218,6 +218,26 @@ static void test_values(void **state)
 			    "{\"b\":1,\"B\":2}|{\"n\\u0000\":1}|7");
 }
 
+/* A file that was begun for an object which it could not take has no rows, and is none. */
+static void test_nothing_taken(void **state)
+{
+	struct writer_settings s = settings_of(*state);
+	AUTO(partition_writer_freep)
+	struct partition_writer *p = partition_writer_new(&s, "events", 0, 0);
+	AUTO(written_files_release) struct written_files files = {NULL, 0, 0};
+
+	MUST(append(p, 3, "{\"a\":1,\"a\":2}", &err));
+	MUST(partition_writer_finish(p, &files, &err));
+	assert_int_equal(files.n, 1);
+	assert_string_equal(lake_meta_get(&files.items[0].meta, "tidemark.offsets"), "3");
+	MUST(append(p, 4, "{\"a\":1,\"a\":2}", &err));
+	MUST(append(p, 5, "{\"a\":1}", &err));
+	written_files_release(&files);
+	files = (struct written_files){NULL, 0, 0};
+	MUST(partition_writer_finish(p, &files, &err));
+	assert_int_equal(files.n, 2);
+}
+
 /* A value's bounds: wide and deep objects. */
 static void test_bounds(void **state)
 {
@@ -258,6 +278,38 @@ static void test_bounds(void **state)
 		 "'1'",
 		 w->file);
 	assert_string_equal(buf_str(&found), "JSON true 1");
+}
+
+/* The longest names that a shape takes, mended, at all its levels, are a schema still. */
+static void test_long_names(void **state)
+{
+	static const char *const characters[] = {"-", "\xf4\x80\x80\x80"};
+	struct parquet_world *w = *state;
+	struct writer_settings s = settings_of(w);
+
+	for (size_t k = 0; k < ARRAY_SIZE(characters); k++) {
+		AUTO(partition_writer_freep)
+		struct partition_writer *p = partition_writer_new(&s, "events", 0, 0);
+		AUTO(written_files_release) struct written_files files = {NULL, 0, 0};
+		AUTO(buf_release) struct buf json = BUF_INIT;
+		AUTO(buf_release) struct buf name = BUF_INIT;
+		AUTO(buf_release) struct buf bytes = BUF_INIT;
+		AUTO(buf_release) struct buf found = BUF_INIT;
+
+		while (name.len + strlen(characters[k]) <= 255)
+			buf_adds(&name, characters[k]);
+		for (int d = 0; d < SHAPE_MAX_DEPTH; d++)
+			buf_addf(&json, "{\"%s\":", name.data);
+		buf_adds(&json, "\"a\\u0000b\"");
+		for (int d = 0; d < SHAPE_MAX_DEPTH; d++)
+			buf_addc(&json, '}');
+		MUST(append(p, 0, json.data, &err));
+		MUST(partition_writer_finish(p, &files, &err));
+		assert_int_equal(files.n, 1);
+		read_back(w, &files.items[0], &bytes);
+		duck_ask(&found, "SELECT to_json(t)::VARCHAR FROM read_parquet('%s') t", w->file);
+		assert_string_equal(buf_str(&found), buf_str(&json));
+	}
 }
 
 /* ---- files ---- */
@@ -497,22 +549,21 @@ static void test_any_json(void **state)
 			records[i] = buf_detach(&text);
 			assert_true(
 				json_line_check(records[i], strlen(records[i]), &line, NULL, NULL));
-			added[i] = json_shape_add(shape, records[i], strlen(records[i]));
+			added[i] = json_shape_add(shape, records[i]);
 		}
 		json_shape_schema(shape, &before);
 		MUST(compiled_schema_of_text(before.data, &schema, &err));
 		for (size_t i = 0; i < ARRAY_SIZE(records); i++) {
 			AUTO(buf_release) struct buf row = BUF_INIT;
-			enum shape_fit fit =
-				json_shape_row(shape, records[i], strlen(records[i]), &row);
+			enum shape_fit fit = json_shape_row(shape, records[i], &row);
 
 			if (added[i] && fit != SHAPE_FITS)
 				fail_msg("seed %d: %s", (int)seed, records[i]);
 			if (fit == SHAPE_FITS) {
 				MUST(schema_explain(schema->schema, row.data, row.len, &err));
-				assert_true(json_shape_add(shape, records[i], strlen(records[i])));
+				assert_true(json_shape_add(shape, records[i]));
 			} else if (fit == SHAPE_NEVER) {
-				assert_false(json_shape_add(shape, records[i], strlen(records[i])));
+				assert_false(json_shape_add(shape, records[i]));
 			}
 			free(records[i]);
 		}
@@ -524,10 +575,11 @@ static void test_any_json(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_types),    cmocka_unit_test(test_values),
-		cmocka_unit_test(test_bounds),   cmocka_unit_test(test_files),
-		cmocka_unit_test(test_metadata), cmocka_unit_test(test_dropped),
-		cmocka_unit_test(test_settings), cmocka_unit_test(test_any_json),
+		cmocka_unit_test(test_types),         cmocka_unit_test(test_values),
+		cmocka_unit_test(test_nothing_taken), cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_long_names),    cmocka_unit_test(test_files),
+		cmocka_unit_test(test_metadata),      cmocka_unit_test(test_dropped),
+		cmocka_unit_test(test_settings),      cmocka_unit_test(test_any_json),
 	};
 
 	return cmocka_run_group_tests(tests, parquet_world_open, parquet_world_close);

@@ -361,6 +361,30 @@ static void refused(struct writer_settings s, const char *why)
 		fail_msg("'%s' does not say '%s'", err.text, why);
 }
 
+/* Of many columns an error names the first, and says that there are more only where there are. */
+static void test_named_columns(void **state)
+{
+	static const char *const absent[] = {"none"};
+
+	for (int more = 0; more < 2; more++) {
+		AUTO(freep) char *name = xcalloc(1, 206);
+		AUTO(freep) char *schema = NULL;
+		AUTO(freep) char *wanted = NULL;
+		struct writer_settings s;
+		struct err err = ERR_INIT;
+
+		memset(name, 'c', 205);
+		schema = xasprintf("{\"type\":\"record\",\"name\":\"R\",\"fields\":["
+				   "{\"name\":\"%s\",\"type\":\"long\"}%s]}",
+				   name, more ? ",{\"name\":\"d\",\"type\":\"long\"}" : "");
+		wanted = xasprintf("there are %s%s", name, more ? ", ..." : "");
+		s = settings_of(*state, schema, absent, 1);
+		assert_int_equal(writer_settings_check(&s, &err), ST_USAGE);
+		assert_non_null(strstr(err.text, wanted));
+		assert_int_equal(strstr(err.text, "...") != NULL, more);
+	}
+}
+
 static void test_settings(void **state)
 {
 	static const char *const absent[] = {"s", "b.d"}, *const list[] = {"l"},
@@ -427,6 +451,7 @@ int main(void)
 		cmocka_unit_test(test_others),
 		cmocka_unit_test(test_dropped),
 		cmocka_unit_test(test_settings),
+		cmocka_unit_test(test_named_columns),
 		cmocka_unit_test(test_lacking_columns),
 	};
 

@@ -1,4 +1,4 @@
-/* The walk over the members of an object, beside a shape. */
+/* The walk over the members of an object, beside a shape; numbers. */
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -65,7 +65,7 @@ static size_t find_field(const struct shape_node *node, const struct slice *name
 static struct slice name_at(struct json_shape *s, const char **p)
 {
 	const char *quote = *p, *end = json_string_end(quote);
-	AUTO(buf_release) struct buf name = BUF_INIT;
+	struct buf name = BUF_INIT;
 	size_t len;
 
 	*p = end;
@@ -74,8 +74,8 @@ static struct slice name_at(struct json_shape *s, const char **p)
 	json_unescape(&quote, &name);
 	len = name.len;
 	GROW(s->names, s->n_names, s->cap_names);
-	s->names[s->n_names] = buf_detach(&name);
-	return (struct slice){s->names[s->n_names++], s->names[s->n_names - 1] + len};
+	quote = s->names[s->n_names++] = buf_detach(&name);
+	return (struct slice){quote, quote + len};
 }
 
 struct object_walk shape_walk(struct json_shape *s, const struct shape_node *node, const char *p)
