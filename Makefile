@@ -54,8 +54,12 @@ duckdb-dir := $(CACHE)/duckdb-1.5.5
 soname = $(shell objdump -p "$$($(CC) -print-file-name=lib$(1).so)" 2>/dev/null | sed -n 's/^ *SONAME *//p')
 CPPFLAGS += -DTIDEMARK_ROCKSDB='"$(call soname,rocksdb)"' -DTIDEMARK_CURL='"$(call soname,curl)"' \
 	-DTIDEMARK_MICROHTTPD='"$(call soname,microhttpd)"'
+# It has no function that tells its version.
+CPPFLAGS += -DTIDEMARK_SNAPPY='"$(lastword $(subst .so., ,$(realpath $(shell $(CC) -print-file-name=libsnappy.so))))"'
 # The sanitizers bring an allocator of their own.
 jemalloc := $(if $(filter release debug,$(MODE)),-ljemalloc)
+# $(call archive,NAME[,LIBRARY]): where none is installed the library.
+archive = $(if $(wildcard $(shell $(CC) -print-file-name=lib$(1).a)),-l:lib$(1).a,-l$(or $(2),$(1)))
 LIBS := $(rdkafka-libs) -lavro -lsnappy -ldeflate -lzstd -lz -ljansson -lcrypto $(jemalloc) -lm -ldl -lrt
 
 # `make V=1` shows the commands.
@@ -105,14 +109,21 @@ $(B)/libtests.a: $(test-lib-objects)
 	@rm -f $@
 	$Q$(AR) qcs $@ $^
 
+# Small libraries become a part of the programs, for a quick start: each that is mapped is
+# relocated, and searched for the symbols of every library that is loaded later.
+archives := snappy deflate zstd z jansson stdc++
+$(B)/tidemark: LIBS := $(rdkafka-libs) -lavro $(foreach l,$(archives),$(call archive,$l)) -lcrypto \
+	$(if $(jemalloc),$(call archive,jemalloc_pic,jemalloc)) -lm -ldl -lrt
 $(B)/tidemark: $(B)/$(main:.c=.o) $(B)/libtidemark.a | $(B)/tidemark-sql
 	$(call say,LD,$@)
-	$Q$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$Q$(CC) $(LDFLAGS) -static-libgcc -o $@ $^ $(LIBS)
 
-# The process of a query, linked to what it needs alone.
+# The process of a query, whose start is a part of each answer, and who looks for DuckDB's
+# 40,000 symbols: with nothing but the C library, and its allocator.
+$(B)/tidemark-sql: LIBS := $(foreach l,$(archives) crypto,$(call archive,$l)) -ldl
 $(B)/tidemark-sql: $(B)/$(sql-main:.c=.o) $(B)/libtidemark.a
 	$(call say,LD,$@)
-	$Q$(CC) $(LDFLAGS) -Wl,--as-needed -o $@ $^ $(LIBS)
+	$Q$(CC) $(LDFLAGS) -static-libgcc -Wl,--as-needed -o $@ $^ $(LIBS)
 
 $(B)/tests/%: $(B)/tests/%.o $(B)/libtests.a $(B)/libtidemark.a
 	$(call say,LD,$@)

@@ -129,27 +129,21 @@ static enum status find_table(void *ctx, const char *name, struct sql_workspace 
 	return catalog.find(catalog.ctx, name, workspace, out, err);
 }
 
-static void close_tables(void *ctx)
-{
-	struct tables *t = ctx;
-
-	sql_refs_close(t->refs);
-	lake_close(t->cli->lake);
-	t->cli->lake = NULL;
-}
-
 static enum status run_query(struct cli *cli, const struct options *o, struct sql_query *q,
 			     struct err *err)
 {
 	struct tables t = {.cli = cli, .at = o->at};
-	const struct sql_catalog catalog = {
-		.open = open_tables, .find = find_table, .close = close_tables, .ctx = &t};
+	const struct sql_catalog catalog = {.open = open_tables, .find = find_table, .ctx = &t};
 	int fd = STDOUT_FILENO;
 	const struct sql_sink sink = {take, &fd};
+	enum status st;
 
 	catch_signals();
-	return o->output ? into_file(q, &catalog, o->output, err)
-			 : sql_ask(q, &catalog, &sink, NULL, err);
+	st = o->output ? into_file(q, &catalog, o->output, err)
+		       : sql_ask(q, &catalog, &sink, NULL, err);
+	sql_refs_close(t.refs);
+	cli->only_read = true;
+	return st;
 }
 
 static enum status run_sql(struct cli *cli, int n, char **args, struct err *err)

@@ -19,6 +19,8 @@ extern const char *curl_version(void);
 extern const char *OpenSSL_version(int what) __attribute__((weak));
 extern const char *ZSTD_versionString(void) __attribute__((weak));
 extern const char *zlibVersion(void) __attribute__((weak));
+extern int mallctl(const char *name, void *old, size_t *old_len, void *new, size_t new_len)
+	__attribute__((weak));
 #pragma GCC diagnostic pop
 
 static const char *openssl_version(void)
@@ -26,16 +28,26 @@ static const char *openssl_version(void)
 	return OpenSSL_version(0);
 }
 
-/* Libraries that do not tell their version: it is in their file's name. */
-static char *version_by_file(const char *library, const char *symbol)
+static const char *jemalloc_version(void)
+{
+	const char *version = NULL;
+	size_t len = sizeof(version);
+
+	return mallctl("version", &version, &len, NULL, 0) == 0 ? version : NULL;
+}
+
+/* Libraries that do not tell their version: it is in their file's name. built: of one that may
+ * be a part of the program. */
+static char *version_by_file(const char *library, const char *symbol, const char *built)
 {
 	void *address = dlsym(library ? dlopen(library, RTLD_LAZY) : RTLD_DEFAULT, symbol);
 	char path[PATH_MAX];
 	const char *so;
 	Dl_info info;
 
-	if (!address || !dladdr(address, &info) || !info.dli_fname ||
-	    !realpath(info.dli_fname, path))
+	if (!address)
+		return built ? xstrdup(built) : NULL;
+	if (!dladdr(address, &info) || !info.dli_fname || !realpath(info.dli_fname, path))
 		return NULL;
 	so = strstr(path, ".so.");
 	return so ? xstrdup(so + 4) : NULL;
@@ -54,17 +66,18 @@ static json_t *libraries(void)
 		{"jansson", jansson_version_str},
 		{"zstd", ZSTD_versionString},
 		{"zlib", zlibVersion},
+		{"jemalloc", mallctl ? jemalloc_version : NULL},
 		{"duckdb", columnar_library_version},
 	};
 	static const struct {
 		const char *name;
 		const char *symbol;
 		const char *library; /* NULL: it is linked */
+		const char *built;
 	} filed[] = {
-		{"rocksdb", "rocksdb_open", TIDEMARK_ROCKSDB},
-		{"avro", "avro_schema_from_json_length", NULL},
-		{"snappy", "snappy_compress", NULL},
-		{"jemalloc", "mallctl", NULL},
+		{"rocksdb", "rocksdb_open", TIDEMARK_ROCKSDB, NULL},
+		{"avro", "avro_schema_from_json_length", NULL, NULL},
+		{"snappy", "snappy_compress", NULL, TIDEMARK_SNAPPY},
 	};
 	json_t *object = json_object();
 
@@ -72,7 +85,8 @@ static json_t *libraries(void)
 		if (told[i].version && told[i].version())
 			json_object_set_new(object, told[i].name, utf8_json(told[i].version()));
 	for (size_t i = 0; i < ARRAY_SIZE(filed); i++) {
-		AUTO(freep) char *version = version_by_file(filed[i].library, filed[i].symbol);
+		AUTO(freep)
+		char *version = version_by_file(filed[i].library, filed[i].symbol, filed[i].built);
 
 		if (version)
 			json_object_set_new(object, filed[i].name, utf8_json(version));

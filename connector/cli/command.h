@@ -19,6 +19,7 @@ struct cli {
 	bool json; /* --json */
 	const struct command *command; /* the one that runs */
 	struct lake *lake; /* opened by cli_lake(); closed by main.c */
+	bool only_read; /* a command of milliseconds changed nothing: the lake need not be closed */
 };
 
 struct command {

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "connector/cli/command.h"
 #include "core/base/props.h"
@@ -120,7 +121,8 @@ int main(int argc, char **argv)
 
 	st = run(&cli, argc, argv, &err);
 
-	lake_close(cli.lake);
+	if (!cli.only_read)
+		lake_close(cli.lake);
 	if (st == ST_OK || st == ST_END) {
 		st = cli_flush(&err);
 	} else {
@@ -128,5 +130,8 @@ int main(int argc, char **argv)
 	}
 	if (st != ST_OK)
 		print_error(&err);
+	/* nor have the libraries' threads and tables to be taken down one by one */
+	if (cli.only_read)
+		_exit(status_exit_code(st));
 	return status_exit_code(st);
 }

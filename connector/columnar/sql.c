@@ -364,20 +364,20 @@ enum status sql_ask(const struct sql_query *query, const struct sql_catalog *cat
 	struct clock *clock = clock_system();
 	struct err why = ERR_INIT;
 	struct child c = {.query = query, .pid = -1, .control = -1, .data = -1, .errors = -1};
-	enum status st = sql_workspace_open(&w, &why);
+	enum status st;
 
 	if (query->timeout_ms)
 		c.end_us = clock->mono_us(clock) + query->timeout_ms * 1000;
+	/* first of all: everything else is done while it starts */
+	st = start(&c, &why);
 	if (st == ST_OK)
-		st = start(&c, &why);
+		st = sql_workspace_open(&w, &why);
 	if (st == ST_OK)
 		st = talk(&c, catalog, sink, w, out, &why);
 	begin_end(&c);
 	if (st != ST_OK && w)
 		sql_workspace_translate(w, &why);
 	sql_workspace_close(w);
-	if (catalog->close)
-		catalog->close(catalog->ctx);
 	end(&c);
 	if (st != ST_OK && err)
 		*err = why;

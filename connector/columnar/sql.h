@@ -54,9 +54,6 @@ struct sql_catalog {
 	 * which tables there are. Called on the thread of sql_ask(). */
 	enum status (*find)(void *ctx, const char *name, struct sql_workspace *workspace,
 			    json_t **out, struct err *err);
-	/* After the last, while the child ends; nothing of the lake is held any more. May be
-	 * NULL. */
-	void (*close)(void *ctx);
 	void *ctx;
 };
 

@@ -85,9 +85,8 @@ static enum status prepare(struct sql_session *s, const json_t *request, const j
 	sql_sandbox_files(tables);
 	if (format == SQL_AVRO_SCHEMA)
 		return ST_OK;
-	st = sql_session_threads(s, (unsigned)number_of(request, "threads"), err);
-	if (st == ST_OK)
-		st = sql_session_lock(s, tables, format == SQL_PARQUET ? SQL_DATA_PATH : NULL, err);
+	st = sql_session_lock(s, (unsigned)number_of(request, "threads"), tables,
+			      format == SQL_PARQUET ? SQL_DATA_PATH : NULL, err);
 	if (st == ST_OK)
 		st = sql_views_make(s, tables, err);
 	return st == ST_OK ? sql_session_prepare(s, err) : st;
@@ -119,6 +118,18 @@ static enum status check_version(const json_t *request, struct err *err)
 		       version ? version : "?");
 }
 
+/* While the parent looks for their files, what reads them is made ready. */
+static enum status ask_for_tables(struct sql_session *s, json_t **tables, struct err *err)
+{
+	enum status st = sql_send(SQL_CONTROL_FD, names_json(&s->names), err), ready;
+
+	if (st != ST_OK)
+		return st;
+	ready = sql_session_prepare_tables(s, err);
+	st = sql_receive(SQL_CONTROL_FD, tables, err);
+	return st == ST_OK ? ready : st;
+}
+
 static enum status answer(struct sql_session *s, json_t *request, bool *watched, struct err *err)
 {
 	const enum sql_format format = (enum sql_format)number_of(request, "format");
@@ -132,9 +143,7 @@ static enum status answer(struct sql_session *s, json_t *request, bool *watched,
 		st = sql_session_parse(s, json_string_value(json_object_get(request, "query")),
 				       err);
 	if (st == ST_OK)
-		st = sql_send(SQL_CONTROL_FD, names_json(&s->names), err);
-	if (st == ST_OK)
-		st = sql_receive(SQL_CONTROL_FD, &tables, err);
+		st = ask_for_tables(s, &tables, err);
 	if (st != ST_OK)
 		return st;
 	*watched = start_watch(json_object_get(request, "folder"));

@@ -1,5 +1,7 @@
 /* Values become text by DuckDB's own casts, in its threads; here the text is put
- * together. */
+ * together. Where all columns are whole numbers and texts there is nothing to be cast, and
+ * the query is run as it was prepared: to bind it to its tables once more, in a statement
+ * with casts, takes a millisecond and more. */
 #include "connector/columnar/sql_output.h"
 
 #include <errno.h>
@@ -12,6 +14,7 @@
 #include "connector/columnar/sql_table_text.h"
 
 #define WRITE_BYTES ((size_t)256 << 10)
+#define NUMBER_BYTES 20 /* of 64 bits, with a sign */
 
 /* ---- the statement ---- */
 
@@ -83,9 +86,16 @@ static void add_select(const struct sql_session *s, enum sql_format format, stru
 
 /* ---- forms ---- */
 
+struct column {
+	duckdb_type type; /* of its vectors */
+	const void *data;
+	const uint64_t *valid;
+};
+
 struct output {
 	struct sql_session *s;
 	enum sql_format format;
+	struct column *columns;
 	int fd;
 	struct buf out;
 	struct buf *names; /* JSON: what stands before each value */
@@ -182,16 +192,23 @@ static const char *name_of(const struct output *o, size_t i)
 	return o->s->duck->prepared_statement_column_name(o->s->prepared, i);
 }
 
+static duckdb_type type_of(const struct output *o, size_t i)
+{
+	return o->s->duck->prepared_statement_column_type(o->s->prepared, i);
+}
+
 static void begin(struct output *o)
 {
 	size_t n = o->s->n_columns;
 
+	o->columns = xcalloc(n + 1, sizeof(*o->columns));
 	if (o->format == SQL_TABLE)
 		o->table = sql_table_text_new(n);
 	if (o->format == SQL_JSON)
 		o->names = xcalloc(n + 1, sizeof(*o->names));
 	for (size_t i = 0; i < n; i++) {
 		const char *name = name_of(o, i);
+		duckdb_type type = type_of(o, i);
 		json_t *json = json_string(name);
 		char *text = json_dumps(json, JSON_ENCODE_ANY);
 
@@ -202,11 +219,9 @@ static void begin(struct output *o)
 		} else if (o->format == SQL_JSON) {
 			buf_addf(&o->names[i], "%c%s:", i ? ',' : '{', text ? text : "\"?\"");
 		} else {
-			duckdb_type type =
-				o->s->duck->prepared_statement_column_type(o->s->prepared, i);
-
 			sql_table_text_column(o->table, name, is_number(type));
 		}
+		o->columns[i].type = type;
 		free(text);
 		json_decref(json);
 		o->s->duck->free((void *)(uintptr_t)name);
@@ -222,43 +237,94 @@ static void output_release(struct output *o)
 	for (size_t i = 0; o->names && i < o->s->n_columns; i++)
 		buf_release(&o->names[i]);
 	free(o->names);
+	free(o->columns);
 }
 
 /* ---- rows ---- */
 
-static void add_chunk_row(struct output *o, duckdb_string_t **data, uint64_t **valid, idx_t row)
+/* A whole number, of 64 bits whatever its column has. */
+static int64_t signed_at(const struct column *c, idx_t row)
 {
-	for (size_t i = 0; i < o->s->n_columns; i++) {
-		const duckdb_string_t *t = &data[i][row];
+	switch (c->type) {
+	case DUCKDB_TYPE_TINYINT:
+		return ((const int8_t *)c->data)[row];
+	case DUCKDB_TYPE_SMALLINT:
+		return ((const int16_t *)c->data)[row];
+	case DUCKDB_TYPE_INTEGER:
+		return ((const int32_t *)c->data)[row];
+	default:
+		return ((const int64_t *)c->data)[row];
+	}
+}
+
+static uint64_t unsigned_at(const struct column *c, idx_t row)
+{
+	switch (c->type) {
+	case DUCKDB_TYPE_UTINYINT:
+		return ((const uint8_t *)c->data)[row];
+	case DUCKDB_TYPE_USMALLINT:
+		return ((const uint16_t *)c->data)[row];
+	case DUCKDB_TYPE_UINTEGER:
+		return ((const uint32_t *)c->data)[row];
+	default:
+		return ((const uint64_t *)c->data)[row];
+	}
+}
+
+/* Its text, at the end of room. */
+static const char *write_number(const struct column *c, idx_t row, char room[NUMBER_BYTES])
+{
+	const bool is_signed = c->type <= DUCKDB_TYPE_BIGINT;
+	const int64_t n = is_signed ? signed_at(c, row) : 0;
+	uint64_t left = is_signed ? (n < 0 ? 0 - (uint64_t)n : (uint64_t)n) : unsigned_at(c, row);
+	char *at = room + NUMBER_BYTES;
+
+	do
+		*--at = (char)('0' + left % 10);
+	while (left /= 10);
+	if (n < 0)
+		*--at = '-';
+	return at;
+}
+
+static void add_cell(struct output *o, size_t i, idx_t row)
+{
+	const struct column *c = &o->columns[i];
+	char room[NUMBER_BYTES];
+
+	if (c->valid && !(c->valid[row / 64] >> (row % 64) & 1)) {
+		add_value(o, i, NULL, 0);
+	} else if (c->type == DUCKDB_TYPE_VARCHAR) {
+		const duckdb_string_t *t = (const duckdb_string_t *)c->data + row;
 		uint32_t len = t->value.inlined.length;
 
-		if (valid[i] && !(valid[i][row / 64] >> (row % 64) & 1))
-			add_value(o, i, NULL, 0);
-		else
-			add_value(o, i,
-				  len <= sizeof(t->value.inlined.inlined) ? t->value.inlined.inlined
-									  : t->value.pointer.ptr,
-				  len);
+		add_value(o, i,
+			  len <= sizeof(t->value.inlined.inlined) ? t->value.inlined.inlined
+								  : t->value.pointer.ptr,
+			  len);
+	} else {
+		const char *number = write_number(c, row, room);
+
+		add_value(o, i, number, (size_t)(room + NUMBER_BYTES - number));
 	}
-	end_row(o);
 }
 
 static enum status add_chunk(struct output *o, duckdb_data_chunk chunk, struct err *err)
 {
 	const struct duckdb_api *duck = o->s->duck;
 	size_t n = o->s->n_columns;
-	AUTO(freep) duckdb_string_t **data = xcalloc(n + 1, sizeof(duckdb_string_t *));
-	AUTO(freep) uint64_t **valid = xcalloc(n + 1, sizeof(uint64_t *));
 	idx_t rows = duck->data_chunk_get_size(chunk);
 
 	for (size_t i = 0; i < n; i++) {
 		duckdb_vector v = duck->data_chunk_get_vector(chunk, i);
 
-		data[i] = duck->vector_get_data(v);
-		valid[i] = duck->vector_get_validity(v);
+		o->columns[i].data = duck->vector_get_data(v);
+		o->columns[i].valid = duck->vector_get_validity(v);
 	}
 	for (idx_t row = 0; row < rows; row++) {
-		add_chunk_row(o, data, valid, row);
+		for (size_t i = 0; i < n; i++)
+			add_cell(o, i, row);
+		end_row(o);
 		if (o->out.len >= WRITE_BYTES) {
 			enum status st = flush(o, err);
 
@@ -298,17 +364,14 @@ static enum status fetch(struct output *o, duckdb_result *result, struct err *er
 	return st;
 }
 
-static enum status stream(struct output *o, const char *sql, struct err *err)
+static enum status stream(struct output *o, duckdb_prepared_statement p, struct err *err)
 {
 	const struct duckdb_api *duck = o->s->duck;
-	duckdb_prepared_statement p = NULL;
 	duckdb_pending_result pending = NULL;
 	duckdb_result result = {0};
 	enum status st = ST_OK;
 
-	if (duck->prepare(o->s->con, sql, &p) != DuckDBSuccess)
-		st = sql_session_error(ST_FAILED, duck->prepare_error(p), err);
-	else if (duck->pending_prepared_streaming(p, &pending) != DuckDBSuccess)
+	if (duck->pending_prepared_streaming(p, &pending) != DuckDBSuccess)
 		st = sql_session_error(ST_FAILED, duck->pending_error(pending), err);
 	if (st == ST_OK) {
 		if (duck->execute_pending(pending, &result) != DuckDBSuccess)
@@ -319,8 +382,40 @@ static enum status stream(struct output *o, const char *sql, struct err *err)
 	}
 	if (pending)
 		duck->destroy_pending(&pending);
+	return st;
+}
+
+/* With a column of casts in the place of each of the query's. */
+static enum status stream_texts(struct output *o, struct err *err)
+{
+	const struct duckdb_api *duck = o->s->duck;
+	AUTO(buf_release) struct buf sql = BUF_INIT;
+	duckdb_prepared_statement p = NULL;
+	enum status st = sql_session_result(o->s, err);
+
+	if (st != ST_OK)
+		return st;
+	add_select(o->s, o->format, &sql);
+	for (size_t i = 0; i < o->s->n_columns; i++)
+		o->columns[i].type = DUCKDB_TYPE_VARCHAR;
+	if (duck->prepare(o->s->con, buf_str(&sql), &p) != DuckDBSuccess)
+		st = sql_session_error(ST_FAILED, duck->prepare_error(p), err);
+	else
+		st = stream(o, p, err);
 	duck->destroy_prepare(&p);
 	return st;
+}
+
+static bool is_plain(const struct output *o)
+{
+	for (size_t i = 0; i < o->s->n_columns; i++) {
+		duckdb_type type = o->columns[i].type;
+
+		if (!(type >= DUCKDB_TYPE_TINYINT && type <= DUCKDB_TYPE_UBIGINT) &&
+		    (type != DUCKDB_TYPE_VARCHAR || o->format == SQL_JSON))
+			return false;
+	}
+	return true;
 }
 
 /* ---- Parquet ---- */
@@ -330,8 +425,10 @@ static enum status write_parquet(struct sql_session *s, uint64_t *rows_out, stru
 {
 	AUTO(buf_release) struct buf sql = BUF_INIT;
 	duckdb_result result;
-	enum status st = ST_OK;
+	enum status st = sql_session_result(s, err);
 
+	if (st != ST_OK)
+		return st;
 	buf_adds(&sql, "COPY (SELECT ");
 	for (size_t i = 0; i < s->n_columns; i++) {
 		const char *name = s->duck->prepared_statement_column_name(s->prepared, i);
@@ -355,14 +452,12 @@ enum status sql_output_write(struct sql_session *s, enum sql_format format, int 
 			     uint64_t *rows_out, struct err *err)
 {
 	AUTO(output_release) struct output o = {.s = s, .format = format, .fd = fd};
-	AUTO(buf_release) struct buf sql = BUF_INIT;
 	enum status st;
 
 	if (format == SQL_PARQUET)
 		return write_parquet(s, rows_out, err);
-	add_select(s, format, &sql);
 	begin(&o);
-	st = stream(&o, buf_str(&sql), err);
+	st = is_plain(&o) ? stream(&o, s->prepared, err) : stream_texts(&o, err);
 	if (format == SQL_TABLE && st == ST_OK)
 		sql_table_text_end(o.table, &o.out);
 	if (st == ST_OK)

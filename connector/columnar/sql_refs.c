@@ -6,6 +6,7 @@
 #include "connector/columnar/sql_history.h"
 #include "connector/columnar/sql_table.h"
 #include "connector/history/state.h"
+#include "connector/writer/builtin_schemas.h"
 #include "core/base/props.h"
 
 /* Tables that the message about an unknown one names. */
@@ -53,6 +54,8 @@ enum status sql_refs_open(struct lake *lake, const char *at, struct sql_refs **o
 
 	r->lake = lake;
 	r->at = at;
+	/* the first use compiles them: now, while the query's process starts */
+	(void)builtin_schema(BUILTIN_TOMBSTONE);
 	add_prefix(r, "topics");
 	if (st == ST_OK)
 		st = state_each_properties(lake, NULL, add_connector, r, err);

@@ -83,24 +83,18 @@ enum status sql_session_open(struct sql_session *s, uint64_t memory_bytes, struc
 	s->duck->destroy_config(&config);
 	if (st == ST_OK && s->duck->connect(s->db, &s->con) != DuckDBSuccess)
 		st = err_set(err, ST_FAILED, "DuckDB gives no connection");
-	if (st == ST_OK)
-		st = sql_session_run(s, "SET parquet_metadata_cache=true", err);
+	return st;
+}
+
+enum status sql_session_prepare_tables(struct sql_session *s, struct err *err)
+{
+	enum status st = sql_session_run(s, "SET parquet_metadata_cache=true", err);
+
 	if (st == ST_OK)
 		st = sql_avro_register(s->con, err);
 	if (st == ST_OK)
 		st = sql_folders_register(s->con, &s->folders, err);
 	return st;
-}
-
-enum status sql_session_threads(struct sql_session *s, unsigned threads, struct err *err)
-{
-	long processors = sysconf(_SC_NPROCESSORS_ONLN);
-	char sql[64];
-
-	if (!threads)
-		threads = processors > 0 ? (unsigned)processors : 1;
-	snprintf(sql, sizeof(sql), "SET threads=%u", threads);
-	return sql_session_run(s, sql, err);
 }
 
 void sql_session_close(struct sql_session *s)
@@ -190,6 +184,13 @@ enum status sql_session_parse(struct sql_session *s, const char *query, struct e
 
 /* ---- locks ---- */
 
+static unsigned number_of_processors(void)
+{
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return n > 0 ? (unsigned)n : 1;
+}
+
 static void add_allowed(struct buf *sql, const json_t *tables, const char *also)
 {
 	const json_t *table, *group, *file;
@@ -214,19 +215,15 @@ static void add_allowed(struct buf *sql, const json_t *tables, const char *also)
 	buf_adds(sql, "]");
 }
 
-enum status sql_session_lock(struct sql_session *s, const json_t *tables, const char *also,
-			     struct err *err)
+enum status sql_session_lock(struct sql_session *s, unsigned threads, const json_t *tables,
+			     const char *also, struct err *err)
 {
 	AUTO(buf_release) struct buf sql = BUF_INIT;
-	enum status st;
 
+	buf_addf(&sql, "SET threads=%u;", threads ? threads : number_of_processors());
 	add_allowed(&sql, tables, also);
-	st = sql_session_run(s, buf_str(&sql), err);
-	if (st == ST_OK)
-		st = sql_session_run(s, "SET enable_external_access=false", err);
-	if (st == ST_OK)
-		st = sql_session_run(s, "SET lock_configuration=true", err);
-	return st;
+	buf_adds(&sql, ";SET enable_external_access=false;SET lock_configuration=true");
+	return sql_session_run(s, buf_str(&sql), err);
 }
 
 /* ---- the result ---- */
@@ -248,7 +245,7 @@ static void add_names(const struct sql_session *s, struct buf *out)
 
 /* A semicolon that is left may have a comment behind it, or be a part of a text: then
  * the query stands at the end of a statement, where it means what it means alone. */
-static enum status make_result(struct sql_session *s, struct err *err)
+enum status sql_session_result(struct sql_session *s, struct err *err)
 {
 	AUTO(buf_release) struct buf sql = BUF_INIT;
 	size_t len = strlen(s->query);
@@ -314,5 +311,5 @@ enum status sql_session_prepare(struct sql_session *s, struct err *err)
 	if (s->duck->prepared_statement_type(s->prepared) != DUCKDB_STATEMENT_TYPE_SELECT)
 		return err_set(err, ST_USAGE, "only one SELECT is allowed");
 	s->n_columns = s->duck->prepared_statement_column_count(s->prepared);
-	return make_result(s, err);
+	return ST_OK;
 }

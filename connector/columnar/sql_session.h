@@ -28,19 +28,20 @@ struct sql_session {
 MUST_CHECK enum status sql_session_open(struct sql_session *s, uint64_t memory_bytes,
 					struct err *err);
 void sql_session_close(struct sql_session *s);
+/* What reading tables needs, before the first of them. */
+MUST_CHECK enum status sql_session_prepare_tables(struct sql_session *s, struct err *err);
 /* Parses the query and judges it: fills names. Borrows it. */
 MUST_CHECK enum status sql_session_parse(struct sql_session *s, const char *query, struct err *err);
-/* With so many; 0: one for each processor. */
-MUST_CHECK enum status sql_session_threads(struct sql_session *s, unsigned threads,
-					   struct err *err);
-/* From here on nothing but the tables' files can be opened, and `also` (NULL: nothing
- * else); no setting can be changed. */
-MUST_CHECK enum status sql_session_lock(struct sql_session *s, const json_t *tables,
-					const char *also, struct err *err);
+/* From here on it has so many threads (0: one for each processor); nothing but the tables'
+ * files can be opened, and `also` (NULL: nothing else); no setting can be changed. */
+MUST_CHECK enum status sql_session_lock(struct sql_session *s, unsigned threads,
+					const json_t *tables, const char *also, struct err *err);
 /* Binds the query to what its tables are now. */
 MUST_CHECK enum status sql_session_bind(struct sql_session *s, struct err *err);
-/* And for good: fills result. */
+/* And for good. */
 MUST_CHECK enum status sql_session_prepare(struct sql_session *s, struct err *err);
+/* Fills result, for a statement around the query. */
+MUST_CHECK enum status sql_session_result(struct sql_session *s, struct err *err);
 
 /* One statement of our own. */
 MUST_CHECK enum status sql_session_run(struct sql_session *s, const char *sql, struct err *err);

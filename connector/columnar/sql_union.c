@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "connector/columnar/parquet_footer.h"
 #include "connector/columnar/sql_avro.h"
 #include "connector/columnar/sql_claims.h"
 #include "connector/columnar/sql_union_types.h"
@@ -117,6 +118,17 @@ static enum status find_type(struct sql_session *s, json_t *group, struct err *e
 	return st;
 }
 
+/* "same" of Parquet: have its files the same columns? Else each binding of the query opens all
+ * of them. An id of the registry is one schema for ever; of others the files say it. */
+static void find_same(json_t *group)
+{
+	if (strcmp(text_of(group, "format"), "parquet") != 0 || json_object_get(group, "same"))
+		return;
+	json_object_set_new(group, "same",
+			    json_boolean(strncmp(text_of(group, "key"), "id:", 3) == 0 ||
+					 parquet_same_columns(json_object_get(group, "files"))));
+}
+
 /* A line `null` is no row. */
 static void add_json(struct buf *out, const json_t *group, const json_t *files)
 {
@@ -141,10 +153,8 @@ static enum status add_source(struct buf *out, const json_t *group, const json_t
 	if (strcmp(format, "parquet") == 0) {
 		buf_adds(out, "read_parquet(");
 		add_files(out, files);
-		/* an id of the registry is one schema for ever: its files have the same columns,
-		 * and need not be opened to know them */
 		buf_addf(out, ",union_by_name=%s,hive_partitioning=false)",
-			 strncmp(text_of(group, "key"), "id:", 3) == 0 ? "false" : "true");
+			 json_is_true(json_object_get(group, "same")) ? "false" : "true");
 	} else if (strcmp(format, "avro") == 0) {
 		buf_adds(out, SQL_AVRO_FUNCTION "(");
 		add_files(out, files);
@@ -429,6 +439,7 @@ enum status sql_union_add(struct sql_session *s, const json_t *groups, struct bu
 		arms[i].group = json_array_get(groups, i);
 		if (st == ST_OK)
 			st = find_type(s, json_array_get(groups, i), err);
+		find_same(json_array_get(groups, i));
 		if (st == ST_OK && (n > 1 || json_object_get(arms[i].group, "claims")))
 			st = read_schema(s, &arms[i], err);
 	}

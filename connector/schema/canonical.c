@@ -1,10 +1,10 @@
 /* The parsing canonical form of a schema (Apache Avro specification, "Parsing
  * Canonical Form for Schemas"): what decides how bytes are read and nothing
  * else, in one spelling. Its SHA-256 names the schema. */
-#include <openssl/sha.h>
 #include <stdlib.h>
 
 #include "connector/schema/schema.h"
+#include "connector/schema/sha256.h"
 
 struct canonical {
 	struct buf *out;
@@ -87,9 +87,9 @@ void schema_canonical(const struct schema *s, struct buf *out)
 
 void schema_digest(const char *text, size_t len, struct buf *out)
 {
-	unsigned char digest[SHA256_DIGEST_LENGTH];
+	unsigned char digest[SHA256_BYTES];
 
-	SHA256((const unsigned char *)text, len, digest);
+	sha256_of(text, len, digest);
 	buf_adds(out, "sha256:");
 	buf_add_hex(out, digest, sizeof(digest));
 }

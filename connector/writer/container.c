@@ -1,9 +1,10 @@
 #include "connector/writer/container.h"
 
-#include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "connector/schema/sha256.h"
+#include "connector/schema/sha256.h"
 #include "connector/writer/codec.h"
 #include "core/base/killpoint.h"
 
@@ -57,9 +58,9 @@ void container_free(struct container *c)
 
 void container_begin(struct container *c, const char *path)
 {
-	unsigned char digest[SHA256_DIGEST_LENGTH];
+	unsigned char digest[SHA256_BYTES];
 
-	SHA256((const unsigned char *)path, strlen(path), digest);
+	sha256_of(path, strlen(path), digest);
 	memcpy(c->sync, digest, SYNC_BYTES);
 }
 

@@ -341,6 +341,33 @@ static void expect_form(enum sql_format format, const char *query, const char *t
 	assert_string_equal(buf_str(&out), text);
 }
 
+/* Whole numbers and texts are written as they are; beside any other column they are
+ * cast. */
+static void expect_plain(void)
+{
+#define WHOLE                                                                                      \
+	"SELECT (-128)::TINYINT AS a, (-32768)::SMALLINT AS b, (-2147483648)::INTEGER AS c, "      \
+	"(-9223372036854775808)::BIGINT AS d, 255::UTINYINT AS e, 65535::USMALLINT AS f, "         \
+	"4294967295::UINTEGER AS g, 18446744073709551615::UBIGINT AS h"
+#define WHOLE_TEXT                                                                                 \
+	"-128,-32768,-2147483648,-9223372036854775808,255,65535,4294967295,18446744073709551615"
+	static const char json[] =
+		"{\"a\":-128,\"b\":-32768,\"c\":-2147483648,\"d\":-9223372036854775808,\"e\":255,"
+		"\"f\":65535,\"g\":4294967295,\"h\":18446744073709551615}\n";
+
+	expect_rows(WHOLE
+		    ", 'more than twelve bytes' AS s UNION ALL SELECT NULL, NULL, NULL, NULL, "
+		    "NULL, NULL, NULL, NULL, NULL",
+		    WHOLE_TEXT ",more than twelve bytes\n,,,,,,,,\n");
+	expect_rows(WHOLE ", true AS s", WHOLE_TEXT ",true\n");
+	expect_form(SQL_JSON, WHOLE, json);
+	expect_rows("SELECT 7 AS a; -- ;", "7\n");
+	expect_rows("SELECT 7.5 AS a; -- ;", "7.5\n");
+	expect_rows("SELECT '{\"q\":\n 1}'::JSON AS a", "\"{\"\"q\"\":\n 1}\"\n");
+#undef WHOLE
+#undef WHOLE_TEXT
+}
+
 static void test_output(void **state)
 {
 	AUTO(buf_release) struct buf out = BUF_INIT;
@@ -348,6 +375,7 @@ static void test_output(void **state)
 	AUTO(freep) char *file = xasprintf("%s/answer", sql_world.temp);
 
 	(void)state;
+	expect_plain();
 	expect_form(SQL_CSV,
 		    "SELECT 1 AS a, 'x' AS \"b,c\", NULL AS d, '' AS e, 'a\"b' AS f, 'l\n' g",
 		    "a,\"b,c\",d,e,f,g\n1,x,,\"\",\"a\"\"b\",\"l\n\"\n");

@@ -298,7 +298,7 @@ static void test_locks(void **state)
 		json_t *none = json_array();
 
 		MUST(sql_session_open(&s, 64u << 20, &err));
-		MUST(sql_session_lock(&s, none, NULL, &err));
+		MUST(sql_session_lock(&s, 1, none, NULL, &err));
 		if (sql_session_run(&s, statements[i], &why) == ST_OK)
 			fail_msg("%s: done", statements[i]);
 		sql_session_close(&s);
