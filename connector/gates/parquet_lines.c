@@ -271,9 +271,11 @@ static enum status peek(struct asking *a, const char **line, size_t *len, struct
 						     : NULL)) {
 		enum status st;
 
-		memmove(a->text.data, a->text.data + a->pos, a->text.len - a->pos);
-		a->text.len -= a->pos;
-		a->pos = 0;
+		if (a->pos) {
+			memmove(a->text.data, a->text.data + a->pos, a->text.len - a->pos);
+			a->text.len -= a->pos;
+			a->pos = 0;
+		}
 		a->searched = a->text.len;
 		st = receive(a, err);
 		if (st != ST_OK)
