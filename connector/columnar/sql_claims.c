@@ -80,12 +80,14 @@ json_t *sql_claims_of(const char *path, const char *fields)
 
 /* ---- of a schema ---- */
 
-/* Without the null beside it. */
+/* Without the null beside it; of any other union itself. */
 static const struct schema_node *bare(const struct schema_node *n)
 {
-	if (n->type != SCHEMA_UNION || n->n_branches != 2)
-		return n;
-	return n->branches[n->branches[0]->type == SCHEMA_NULL];
+	if (n->type == SCHEMA_UNION && n->n_branches == 2)
+		for (size_t i = 0; i < 2; i++)
+			if (n->branches[i]->type == SCHEMA_NULL)
+				return n->branches[1 - i];
+	return n;
 }
 
 static const char *kind_of(const struct schema_node *n)
@@ -138,13 +140,14 @@ static bool is_date(const char *text)
 {
 	static const char form[] = "0000-00-00";
 	static const int lengths[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-	int year = atoi(text), month, day;
+	int year, month, day;
 
 	if (strlen(text) != strlen(form))
 		return false;
 	for (size_t i = 0; form[i]; i++)
 		if (form[i] == '0' ? text[i] < '0' || text[i] > '9' : text[i] != form[i])
 			return false;
+	year = atoi(text);
 	month = atoi(text + 5);
 	day = atoi(text + 8);
 	if (year < 1 || month < 1 || month > 12 || day < 1)

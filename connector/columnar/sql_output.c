@@ -142,12 +142,54 @@ static void add_csv(struct buf *out, const char *text, size_t len)
 	buf_addc(out, '"');
 }
 
+/* What DuckDB writes within records and lists, where JSON has no number; as texts they are
+ * what it writes elsewhere. */
+static const struct no_number {
+	const char *word, *text;
+} no_numbers[] = {{"NaN", "\"nan\""}, {"Infinity", "\"inf\""}, {"-Infinity", "\"-inf\""}};
+
+/* NULL: none begins there. */
+static const struct no_number *no_number_at(const char *p, const char *end)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(no_numbers); i++) {
+		size_t len = strlen(no_numbers[i].word);
+
+		if (len <= (size_t)(end - p) && memcmp(p, no_numbers[i].word, len) == 0)
+			return &no_numbers[i];
+	}
+	return NULL;
+}
+
+/* A record or a list. */
+static void add_json_nested(struct buf *out, const char *p, const char *end)
+{
+	bool in_text = false;
+
+	while (p < end) {
+		const struct no_number *n = in_text ? NULL : no_number_at(p, end);
+
+		if (n) {
+			buf_adds(out, n->text);
+			p += strlen(n->word);
+			continue;
+		}
+		if (in_text && *p == '\\' && p + 1 < end)
+			buf_addc(out, *p++);
+		else if (*p == '"')
+			in_text = !in_text;
+		buf_addc(out, *p++);
+	}
+}
+
 /* JSON of one line. */
 static void add_json(struct buf *out, const char *text, size_t len)
 {
 	size_t from = out->len;
 
-	buf_add(out, text, len);
+	if (len && (*text == '{' || *text == '['))
+		add_json_nested(out, text, text + len);
+	else
+		buf_add(out, text, len);
 	for (size_t i = from; i < out->len; i++)
 		if (out->data[i] == '\n' || out->data[i] == '\r')
 			out->data[i] = ' ';

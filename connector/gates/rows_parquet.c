@@ -10,7 +10,6 @@ struct parquet_rows {
 	bool tombstones; /* the file holds nothing else */
 	uint64_t lines;
 	struct buf *scratch; /* one a field */
-	struct buf quoted;
 };
 
 static bool is_tombstones(const struct lake_entry *entry)
@@ -47,48 +46,6 @@ static enum status with_path(const struct rows *r, enum status st, struct err *e
 	return st == ST_FAILED ? rows_bad(r, err, "%s", err ? strdupa(err->text) : "") : st;
 }
 
-/* What DuckDB writes within records and lists, where JSON has no number; as texts they are
- * what it writes elsewhere. */
-static const struct no_number {
-	const char *word, *text;
-} no_numbers[] = {{"NaN", "\"nan\""}, {"Infinity", "\"inf\""}, {"-Infinity", "\"-inf\""}};
-
-static const struct no_number *no_number_at(const char *p, size_t left)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(no_numbers); i++) {
-		size_t len = strlen(no_numbers[i].word);
-
-		if (len <= left && memcmp(p, no_numbers[i].word, len) == 0)
-			return &no_numbers[i];
-	}
-	return NULL;
-}
-
-/* false: the line has none. */
-static bool quote_no_numbers(const char *line, size_t len, struct buf *out)
-{
-	const char *p = line, *end = line + len;
-	bool any = false, in_text = false;
-
-	buf_clear(out);
-	while (p < end) {
-		const struct no_number *n = in_text ? NULL : no_number_at(p, (size_t)(end - p));
-
-		if (n) {
-			buf_adds(out, n->text);
-			p += strlen(n->word);
-			any = true;
-			continue;
-		}
-		if (*p == '\\' && p + 1 < end)
-			buf_addc(out, *p++);
-		else if (*p == '"')
-			in_text = !in_text;
-		buf_addc(out, *p++);
-	}
-	return any;
-}
-
 static enum status parquet_next(struct rows *r, bool *tombstone, struct err *err)
 {
 	struct parquet_rows *p = r->form_data;
@@ -101,11 +58,7 @@ static enum status parquet_next(struct rows *r, bool *tombstone, struct err *err
 	st = parquet_lines_next(r->pass->parquet, &line, &len, err);
 	if (st != ST_OK)
 		return with_path(r, st, err);
-	st = rows_take_line(r, line, len, ++p->lines, p->scratch, tombstone, err);
-	if (st == ST_POISON && quote_no_numbers(line, len, &p->quoted))
-		st = rows_take_line(r, p->quoted.data, p->quoted.len, p->lines, p->scratch,
-				    tombstone, err);
-	return st;
+	return rows_take_line(r, line, len, ++p->lines, p->scratch, tombstone, err);
 }
 
 static enum status parquet_schema(const struct rows *r, struct buf *out, struct err *err)
@@ -119,10 +72,7 @@ static void parquet_close(struct rows *r)
 
 	for (size_t i = 0; p && i < r->n_fields; i++)
 		buf_release(&p->scratch[i]);
-	if (p) {
-		buf_release(&p->quoted);
-		free(p->scratch);
-	}
+	free(p ? p->scratch : NULL);
 	free(p);
 }
 

@@ -390,6 +390,11 @@ static void test_output(void **state)
 		"\"e\":[1,null],\"f\":{\"k\":\"v\"},\"g\":12345678901234567890.10,"
 		"\"h\":{\"q\":1},\"i\":0.1,\"j\":true}\n");
 	expect_form(SQL_JSON,
+		    "SELECT {'x': 'nan'::DOUBLE, 'NaN\\\"': 'Infinity \\\"NaN'} AS r, "
+		    "['inf'::FLOAT, -1, '-inf'] AS l",
+		    "{\"r\":{\"x\":\"nan\",\"NaN\\\\\\\"\":\"Infinity \\\\\\\"NaN\"},"
+		    "\"l\":[\"inf\",-1.0,\"-inf\"]}\n");
+	expect_form(SQL_JSON,
 		    "SELECT TIMESTAMPTZ '2026-01-02 03:04:05.678+01' AS t, TIMESTAMP '2026-01-02 "
 		    "03:04:05' AS u, DATE '2026-01-02' AS d",
 		    "{\"t\":\"2026-01-02T02:04:05.678Z\",\"u\":\"2026-01-02T03:04:05\","
