@@ -361,6 +361,14 @@ static enum status read_rows(struct scan *s, struct rows *rows, struct err *err)
 	return st == ST_END ? ST_OK : st;
 }
 
+/* ST_BUSY: at the pass's time limit, which no check's is behind. */
+static void end_with(struct check *c, enum status st, struct err *err)
+{
+	if (st == ST_BUSY)
+		st = gate_out_of_time(c->run, err);
+	check_end(c, st == ST_POISON ? ST_HELD : st, err);
+}
+
 /* What is wrong with a file ends the checks that read it, and no other. */
 static void read_file(struct scan *s, const struct gate_file *file)
 {
@@ -374,11 +382,9 @@ static void read_file(struct scan *s, const struct gate_file *file)
 	st = rows_open(s->pass, file->entry.path, &rows, &err);
 	if (st == ST_OK && leave_out_lacking(s, rows))
 		st = read_rows(s, rows, &err);
-	if (st == ST_BUSY)
-		(void)look_at_clocks(s);
 	for (size_t i = 0; st != ST_OK && i < s->n; i++)
 		if (s->checks[i].reads)
-			check_end(&s->checks[i], st == ST_POISON ? ST_HELD : st, &err);
+			end_with(&s->checks[i], st, &err);
 }
 
 struct files_ahead {

@@ -265,7 +265,9 @@ static size_t find_logs(const char *dir, char *out[8])
 	return found;
 }
 
-static void expect_found_gone(const char *dir, const char *log)
+/* false: nothing is lost with it. What it held was in a table already, and the process
+ * died before RocksDB had removed the log. */
+static bool expect_found_gone(const char *dir, const char *log)
 {
 	AUTO(buf_release) struct buf said = BUF_INIT;
 	AUTO(buf_release) struct buf seen = BUF_INIT;
@@ -273,11 +275,14 @@ static void expect_found_gone(const char *dir, const char *log)
 
 	assert_int_equal(unlink(log), 0);
 	rc = run("state", dir, &seen);
+	if (rc == 0 && strstr(buf_str(&seen), "\n    y ") && strstr(buf_str(&seen), "\n    x "))
+		return false;
 	if (!WIFEXITED(rc) || WEXITSTATUS(rc) != 7)
 		fail_msg("%s is gone, and the lake opens (%x)", log, rc);
 	rc = fsck(dir, false, &said);
 	if (!WIFEXITED(rc) || WEXITSTATUS(rc) != 7)
 		fail_msg("%s is gone, and fsck says %s", log, buf_str(&said));
+	return true;
 }
 
 /* Writes are synced in every log, so that losing any of them loses some. */
@@ -296,12 +301,10 @@ static void a_deleted_log_is_found(void **state)
 		assert_int_equal(run("two-logs", lake, NULL), 0);
 		n = find_logs(lake, logs);
 		assert_true(n > 0);
-		if (n > 1) {
-			expect_found_gone(lake, logs[0]);
-			old_ones++;
-		} else if (i == 0) {
-			expect_found_gone(lake, logs[0]);
-		}
+		if (n > 1)
+			old_ones += expect_found_gone(lake, logs[0]);
+		else if (i == 0)
+			assert_true(expect_found_gone(lake, logs[0]));
 		for (size_t j = 0; j < n; j++)
 			free(logs[j]);
 	}
