@@ -247,6 +247,16 @@ static void commit_staged(void)
 	MUST(lake_stage_commit(gc_lake, "dev", "m", NULL, &id, &err));
 }
 
+/* A lake with garbage, and something staged. */
+static void begin_anew(void **state)
+{
+	gc_tear_down(state);
+	gc_set_up(state);
+	gc_garbage = orphan(1);
+	make_branch(gc_lake, "dev");
+	stage(gc_lake, "dev", "s", "staged");
+}
+
 static void writers_and_marking(void **state)
 {
 	static const char *const points[] = {"gc.mark.begin", "gc.mark.roots"};
@@ -257,11 +267,7 @@ static void writers_and_marking(void **state)
 						     commit_staged};
 
 		for (size_t j = 0; j < ARRAY_SIZE(acts); j++) {
-			gc_tear_down(state);
-			gc_set_up(state);
-			gc_garbage = orphan(1);
-			make_branch(gc_lake, "dev");
-			stage(gc_lake, "dev", "s", "staged");
+			begin_anew(state);
 			gc_collect_with(&gc_strict, points[i], acts[j]);
 			everything_is_whole();
 			assert_int_equal(is_there(&gc_garbage), j == 1 || j == 2);
@@ -286,11 +292,7 @@ static void writers_and_sweeping(void **state)
 			/* What is gone is not "being freed" any more. */
 			if (j == 1 && i > 0)
 				continue;
-			gc_tear_down(state);
-			gc_set_up(state);
-			gc_garbage = orphan(1);
-			make_branch(gc_lake, "dev");
-			stage(gc_lake, "dev", "s", "staged");
+			begin_anew(state);
 			gc_collect_with(&gc_strict, points[i], acts[j]);
 			assert_false(is_there(&gc_garbage));
 			everything_is_whole();
