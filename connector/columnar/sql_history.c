@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "connector/history/checkpoint.h"
+#include "connector/writer/builtin_schemas.h"
+#include "connector/writer/deadletter_writer.h"
 #include "connector/writer/file_name.h"
 #include "connector/schema/utf8.h"
 
@@ -23,7 +25,7 @@ struct history {
 struct columns_of {
 	const char *name;
 	enum status (*fill)(struct history *h, struct err *err);
-	size_t n;
+	size_t n; /* 0: its rows are not made here */
 	const char *columns[12];
 	const char *types[12];
 };
@@ -303,6 +305,18 @@ static enum status fill_files(struct history *h, struct err *err)
 	return st == ST_END ? ST_OK : st;
 }
 
+/* ---- dead letters ---- */
+
+/* The table is their files. */
+static enum status fill_deadletters(struct history *h, struct err *err)
+{
+	enum status st;
+
+	sql_table_add_columns(h->table, builtin_schema(BUILTIN_DEADLETTER));
+	st = sql_table_add_folder(h->table, h->lake, h->commit, DEADLETTER_FOLDER, err);
+	return st == ST_NOT_FOUND ? ST_OK : st;
+}
+
 /* ---- the tables ---- */
 
 static const struct columns_of kinds[] = {
@@ -336,6 +350,7 @@ static const struct columns_of kinds[] = {
 	  "records", "schema", "metadata"},
 	 {"VARCHAR", "BIGINT", "VARCHAR", "VARCHAR", "VARCHAR", "INTEGER", "BIGINT", "BIGINT",
 	  "VARCHAR", "MAP(VARCHAR, VARCHAR)"}},
+	{.name = "deadletters", .fill = fill_deadletters},
 };
 
 enum status sql_history_add(struct sql_table *t, struct lake *lake, const struct lake_id *commit,
@@ -351,7 +366,7 @@ enum status sql_history_add(struct sql_table *t, struct lake *lake, const struct
 		if (strcasecmp(name, kinds[i].name) != 0)
 			continue;
 		st = kinds[i].fill(&h, err);
-		if (st == ST_OK && (h.lines.len || !h.written))
+		if (st == ST_OK && kinds[i].n && (h.lines.len || !h.written))
 			st = flush(&h, err);
 		buf_release(&h.lines);
 		return st;

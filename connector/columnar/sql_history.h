@@ -5,6 +5,8 @@
  *   lake$offsets      what each checkpoint read, by partition
  *   lake$publishes    on the ref's line of first parents, what each showed anew
  *   lake$files        every file of records at the ref
+ *   lake$deadletters  the records that could not be written as data: the rows of the
+ *                     files under DEADLETTER_FOLDER
  *
  * No topic can have such a name: `$` is no letter of Kafka's. */
 #ifndef TIDEMARK_COLUMNAR_SQL_HISTORY_H

@@ -7,6 +7,7 @@
 #include "connector/columnar/sql_table.h"
 #include "connector/history/state.h"
 #include "connector/writer/builtin_schemas.h"
+#include "connector/writer/deadletter_writer.h"
 #include "core/base/props.h"
 
 /* Tables that the message about an unknown one names. */
@@ -216,7 +217,10 @@ static enum status add_path(struct sql_refs *r, const struct wanted *w, struct s
 		len--;
 	folder = xasprintf("%.*s/", (int)len, w->table);
 	if (*folder == '_')
-		return err_set(err, ST_USAGE, "table '%s': %s is no data", w->whole, w->table);
+		return err_set(err, ST_USAGE, "table '%s': %s is no data%s", w->whole, w->table,
+			       strncmp(folder, DEADLETTER_FOLDER, strlen(DEADLETTER_FOLDER)) == 0
+				       ? "; " SQL_HISTORY_PREFIX "deadletters has dead letters"
+				       : "");
 	st = sql_table_add_folder(t, r->lake, &w->commit, folder, err);
 	if (st != ST_NOT_FOUND)
 		return st;

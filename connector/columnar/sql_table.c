@@ -1,5 +1,6 @@
 #include "connector/columnar/sql_table.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -227,8 +228,17 @@ static size_t find_avro(const struct sql_table *t, const char *key)
 	return i;
 }
 
-/* Files of one schema, to the letter: what a fingerprint leaves out (logical types)
- * decides what values mean. */
+/* The group of one schema, to the letter: what a fingerprint leaves out (logical types)
+ * decides what values mean. false: the text is no UTF-8. */
+static bool avro_group(struct sql_table *t, const char *text, const char *key, size_t *out)
+{
+	json_t *json = json_pack("{s:s,s:s,s:s}", "format", "avro", "schema", text, "key", key);
+
+	if (json)
+		*out = group_of(t, xasprintf("avro %s", text), json);
+	return json != NULL;
+}
+
 static enum status add_avro(struct sql_table *t, const struct lake_entry *entry, const char *local,
 			    const char *compression, struct err *err)
 {
@@ -237,7 +247,6 @@ static enum status add_avro(struct sql_table *t, const struct lake_entry *entry,
 	const size_t known = t->n;
 	size_t i = find_avro(t, schema_key(entry));
 	enum status st;
-	json_t *json;
 
 	(void)compression;
 	if (i < known) {
@@ -247,11 +256,8 @@ static enum status add_avro(struct sql_table *t, const struct lake_entry *entry,
 	st = read_schema(local, &text, err);
 	if (st != ST_OK)
 		return st == ST_POISON ? err_set(err, ST_FAILED, "%s", strdupa(err->text)) : st;
-	json = json_pack("{s:s,s:s,s:s}", "format", "avro", "schema", text, "key",
-			 schema_key(entry));
-	if (!json)
+	if (!avro_group(t, text, schema_key(entry), &i))
 		return err_set(err, ST_FAILED, "its schema is no UTF-8");
-	i = group_of(t, xasprintf("avro %s", text), json);
 	if (i == known) {
 		st = schema_parse(text, strlen(text), &schema, err);
 		if (st != ST_OK)
@@ -277,13 +283,15 @@ static const struct {
 	{".bin.zst", NULL, NULL},
 };
 
-/* What a folder may hold besides data, as engines that read folders have it. */
+/* What a folder may hold besides data, as engines that read folders have it; but a file
+ * of records begins with its topic's name, whatever that begins with. */
 static bool is_hidden(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 	const char *name = slash ? slash + 1 : path;
+	struct file_name records;
 
-	return *name == '_' || *name == '.';
+	return (*name == '_' || *name == '.') && !file_name_parse(path, &records);
 }
 
 enum status sql_table_add(struct sql_table *t, struct lake *lake, const struct lake_id *commit,
@@ -338,6 +346,15 @@ enum status sql_table_add_folder(struct sql_table *t, struct lake *lake,
 	return st;
 }
 
+void sql_table_add_columns(struct sql_table *t, const struct compiled_schema *schema)
+{
+	size_t i;
+	bool good = avro_group(t, schema->json, schema->name, &i);
+
+	assert(good); /* it is parsed */
+	(void)good;
+}
+
 enum status sql_table_add_rows(struct sql_table *t, const char *const *columns,
 			       const char *const *types, size_t n, const struct buf *lines,
 			       struct err *err)
@@ -362,7 +379,7 @@ enum status sql_table_add_rows(struct sql_table *t, const char *const *columns,
 bool sql_table_is_empty(const struct sql_table *t)
 {
 	for (size_t i = 0; i < t->n; i++)
-		if (!t->groups[i].skipped)
+		if (!t->groups[i].skipped && json_array_size(t->groups[i].files))
 			return false;
 	return true;
 }

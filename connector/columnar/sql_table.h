@@ -9,11 +9,13 @@
  * each of its files, below the table's own; "claims", where a file has some: what its
  * folders say of its columns, {"country":"DE"}, or null, for each (sql_claims.h). A group is read
  * by one call of a table function; the table is all groups together, columns found by their names.
+ * A group of Avro without files has columns and no rows.
  * `votes` of a group: in how many of the topic's partitions the newest file is one of its own. */
 #ifndef TIDEMARK_COLUMNAR_SQL_TABLE_H
 #define TIDEMARK_COLUMNAR_SQL_TABLE_H
 
 #include "connector/columnar/sql_workspace.h"
+#include "connector/schema/compiled.h"
 
 struct sql_table;
 
@@ -32,6 +34,9 @@ MUST_CHECK enum status sql_table_add(struct sql_table *t, struct lake *lake,
 MUST_CHECK enum status sql_table_add_folder(struct sql_table *t, struct lake *lake,
 					    const struct lake_id *commit, const char *prefix,
 					    struct err *err);
+/* The columns of an Avro schema, ahead of those that files which are added later have
+ * besides. The table has them, and no rows, where no file is added. */
+void sql_table_add_columns(struct sql_table *t, const struct compiled_schema *schema);
 /* A table whose rows are made here: JSON lines with these columns. types: DuckDB's,
  * of n columns. */
 MUST_CHECK enum status sql_table_add_rows(struct sql_table *t, const char *const *columns,

@@ -8,6 +8,7 @@
 #include "connector/columnar/sql.h"
 #include "connector/schema/avro_fields.h"
 #include "connector/gates/gate_table.h"
+#include "connector/writer/deadletter_writer.h"
 
 void gates_config_free(struct gate_config *gates, size_t n)
 {
@@ -144,7 +145,7 @@ static bool may_meet(const char *pattern, const char *root)
 static enum status paths_of(const struct reading *r, struct gate_config *g, struct err *err)
 {
 	AUTO(freep) char *data = xasprintf("%s/", r->around->path_prefix);
-	AUTO(freep) char *dead = xasprintf("_deadletters/%s/", r->around->connector);
+	AUTO(freep) char *dead = xasprintf(DEADLETTER_FOLDER "%s/", r->around->connector);
 
 	g->paths = text_list_split(text_of(r, "paths"));
 	for (size_t i = 0; i < g->paths.n; i++)

@@ -4,8 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "connector/writer/deadletter_writer.h"
+
 #define DOCUMENTS "_tidemark/"
-#define DEADLETTERS "_deadletters/"
 
 static bool begins(const char *text, const char *with)
 {
@@ -14,7 +15,7 @@ static bool begins(const char *text, const char *with)
 
 bool is_dead_letter(const char *path)
 {
-	return begins(path, DEADLETTERS);
+	return begins(path, DEADLETTER_FOLDER);
 }
 
 bool gate_wants(const struct gate_config *gate, const char *path)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "connector/writer/deadletter_writer.h"
 #include "connector/writer/file_name.h"
 #include "connector/writer/offset_runs.h"
 
@@ -70,8 +71,8 @@ static enum status find_file(const struct line *line, const struct checkpoint *c
 	AUTO(freep) char *root = xasprintf("%s/%s/", line->path_prefix, p->topic);
 	AUTO(freep) char *own = xasprintf("%spartition=%d/", root, p->partition);
 	AUTO(freep)
-	char *dead = xasprintf("_deadletters/%s/%s/%s+%d+", line->connector, p->topic, p->topic,
-			       p->partition);
+	char *dead = xasprintf(DEADLETTER_FOLDER "%s/%s/%s+%d+", line->connector, p->topic,
+			       p->topic, p->partition);
 	enum status st = look_under(line, cp, own, p, found, err);
 
 	if (st == ST_OK && !found->path) /* the folders of another partitioner */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "connector/writer/deadletter_writer.h"
 #include "core/base/killpoint.h"
 
 enum status shown_read(const struct line *line, struct shown *out, struct err *err)
@@ -57,7 +58,7 @@ void roots_add_documents(struct roots *r, const struct line *line)
 void roots_add(struct roots *r, const struct line *line, const struct checkpoint *cp)
 {
 	roots_add_documents(r, line);
-	roots_add_one(r, xasprintf("_deadletters/%s/", line->connector));
+	roots_add_one(r, xasprintf(DEADLETTER_FOLDER "%s/", line->connector));
 	for (size_t i = 0; cp && i < cp->topics.n; i++)
 		roots_add_one(r, xasprintf("%s/%s/", line->path_prefix, cp->topics.items[i].name));
 }

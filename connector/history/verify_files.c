@@ -6,8 +6,7 @@
 #include <string.h>
 
 #include "connector/history/file_rows.h"
-
-#define DEADLETTERS "_deadletters/"
+#include "connector/writer/deadletter_writer.h"
 
 void checkpoint_account_release(struct checkpoint_account *a)
 {
@@ -65,7 +64,7 @@ static const char *check_file(const struct lake_entry *entry, struct checkpoint_
 {
 	const char *offsets = lake_meta_get(&entry->meta, "tidemark.offsets");
 	const char *records = lake_meta_get(&entry->meta, "tidemark.records");
-	bool dead = strncmp(entry->path, DEADLETTERS, strlen(DEADLETTERS)) == 0;
+	bool dead = strncmp(entry->path, DEADLETTER_FOLDER, strlen(DEADLETTER_FOLDER)) == 0;
 	struct file_name name;
 	const char *why;
 	uint64_t rows = 0;

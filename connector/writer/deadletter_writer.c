@@ -23,7 +23,7 @@ struct deadletter_writer *deadletter_writer_new(struct lake *lake, const char *c
 {
 	struct deadletter_writer *w = xcalloc(1, sizeof(*w));
 
-	w->place.folder = xasprintf("_deadletters/%s/%s", connector, topic);
+	w->place.folder = xasprintf(DEADLETTER_FOLDER "%s/%s", connector, topic);
 	w->place.topic = xstrdup(topic);
 	w->place.partition = partition;
 	w->place.generation = generation;

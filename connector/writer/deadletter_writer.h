@@ -8,6 +8,8 @@
 
 #include "connector/writer/partition_writer.h"
 
+#define DEADLETTER_FOLDER "_deadletters/"
+
 struct deadletter_writer;
 struct deadletter_writer *deadletter_writer_new(struct lake *lake, const char *connector,
 						const char *topic, int32_t partition,

@@ -72,6 +72,8 @@ static void test_tables(void **state)
 		    "target, each also as \"added:TOPIC\", and the topics: t",
 		    ASK("FROM orders"));
 	gate_expect(&w, ST_NOT_FOUND, "no table 'added:orders'", ASK("FROM \"added:orders\""));
+	gate_expect(&w, ST_NOT_FOUND, "no table 'lake$deadletters'; there are added",
+		    ASK("FROM lake$deadletters"));
 }
 
 /* ---- one number ---- */

@@ -1,5 +1,6 @@
 /* Questions in SQL to a lake: what its files give, whatever their form, at any ref, and in
- * which forms. (Folders: test_sql_folders.c; what is refused: test_sql_refusals.c.) */
+ * which forms. (Folders: test_sql_folders.c; what is refused: test_sql_refusals.c; history:
+ * test_sql_history.c.) */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -256,6 +257,7 @@ static void test_names(void **state)
 	MUST(lake_refs_move(LAKE, &main_too, 1, "test", &err));
 	put_text(NAMED("one", "0001", "jsonl"), "{\"id\":2}\n");
 	put_text(NAMED("Two", "0000", "jsonl"), "{\"id\":3}\n");
+	put_text(NAMED("_own", "0000", "jsonl"), "{\"id\":8}\n");
 	put_text("topics/v1.events/partition=0/v1.events+0+0000000000.jsonl", "{\"id\":4}\n");
 	put_text("reference/cities.jsonl", "{\"id\":5}\n");
 	put_text("reference/more/a.jsonl", "{\"id\":6}\n");
@@ -270,6 +272,7 @@ static void test_names(void **state)
 	expect_rows("FROM one EXCEPT FROM \"main:one\"", "2\n");
 	expect_rows("SELECT a.id, b.id FROM \"dev~1:two\" a, \"dev:one\" b ORDER BY ALL",
 		    "3,1\n3,2\n");
+	expect_rows("FROM _own", "8\n");
 	expect_rows("FROM v1.events", "4\n");
 	expect_rows("FROM \"v1.events\"", "4\n");
 	expect_rows("FROM \"reference/cities.jsonl\"", "5\n");
@@ -278,7 +281,7 @@ static void test_names(void **state)
 	expect_rows("WITH one AS (FROM one) SELECT count(*) FROM one", "2\n");
 	expect_rows("FROM one AS two WHERE two.id = 2", "2\n");
 
-	expect_error("FROM three", ST_NOT_FOUND, "it has Two, odd, one, raw, v1.events");
+	expect_error("FROM three", ST_NOT_FOUND, "it has Two, _own, odd, one, raw, v1.events");
 	expect_error("FROM onne", ST_NOT_FOUND, "did you mean 'one'");
 	expect_error("FROM \"main:two\"", ST_NOT_FOUND, "no table 'two' at main; it has one");
 	expect_error("FROM \"nothing:one\"", ST_NOT_FOUND, "nothing");
@@ -288,7 +291,7 @@ static void test_names(void **state)
 	expect_error("FROM raw", ST_USAGE, "format=bytes");
 	expect_error("FROM odd", ST_USAGE, "notes.txt");
 	expect_error("FROM \"_tidemark/flights.json\"", ST_USAGE, "is no data");
-	expect_error("FROM \"_deadletters/flights\"", ST_USAGE, "is no data");
+	expect_error("FROM \"_deadletters/flights\"", ST_USAGE, "is no data; lake$deadletters");
 	expect_error("FROM _tidemark", ST_NOT_FOUND, "no table '_tidemark'");
 	expect_error("FROM information_schema.tables", ST_NOT_FOUND, "no table");
 	expect_error("FROM duckdb_settings", ST_NOT_FOUND, "no table");
@@ -298,37 +301,6 @@ static void test_names(void **state)
 	put_text("topics/ONE/partition=0/ONE+0+0000000000.jsonl", "{\"id\":7}\n");
 	expect_rows("FROM ONE", "7\n");
 	expect_error("FROM One", ST_USAGE, "may be 'topics/ONE' or 'topics/one'");
-}
-
-/* ---- history ---- */
-
-static void test_history(void **state)
-{
-	struct lake_id main_head = head_of(LAKE, "main"), dev;
-	char hex[LAKE_ID_HEX_BYTES];
-	AUTO(freep) char *ids = NULL;
-
-	(void)state;
-	put_text(NAMED("one", "0000", "jsonl"), "{\"id\":1}\n");
-	put_text("_tidemark/c.json", "{}");
-	dev = head_of(LAKE, "dev~1");
-	lake_id_hex(&main_head, hex);
-	ids = xasprintf("%s,", hex);
-	expect_rows("SELECT count(*), count(DISTINCT id), max(generation) FROM lake$commits",
-		    "3,3,3\n");
-	expect_rows("SELECT c.id = p.id FROM lake$commits c, \"main:lake$commits\" p WHERE "
-		    "len(c.parents) = 0",
-		    "true\n");
-	lake_id_hex(&dev, hex);
-	free(ids);
-	ids = xasprintf("%s,%s\n", hex, "true");
-	expect_rows("SELECT parents[1], time > TIMESTAMPTZ '2020-01-01' FROM LAKE$COMMITS ORDER BY "
-		    "generation DESC LIMIT 1",
-		    ids);
-	expect_rows("SELECT path, size, topic, partition, first_offset, records FROM lake$files",
-		    NAMED("one", "0000", "jsonl") ",9,one,0,0,\n");
-	expect_rows("SELECT count(*) FROM lake$checkpoints, lake$offsets, lake$publishes", "0\n");
-	expect_error("FROM lake$nothing", ST_NOT_FOUND, "there are lake$commits, lake$checkpoints");
 }
 
 /* ---- forms of the answer ---- */
@@ -420,7 +392,7 @@ static void test_output(void **state)
 
 #define SUITE(test)                                                                                \
 	{                                                                                          \
-		test(test_forms), test(test_names), test(test_avro), test(test_history)            \
+		test(test_forms), test(test_names), test(test_avro)                                \
 	}
 
 int main(void)
