@@ -21,6 +21,7 @@
 #include "tests/lib/duck.h"
 #include "tests/lib/gate_steps.h"
 #include "tests/lib/must.h"
+#include "tests/lib/virtual_clock.h"
 
 static struct gate_world w;
 
@@ -298,18 +299,52 @@ static void test_ends(void **state)
 	gate_expect(&w, ST_HELD, ".parquet: the query's process was killed",
 		    "gates=g\ngates.g.type=schema\n");
 	unsetenv("TIDEMARK_KILL_AT");
-	/* its limit is the gate's */
 	use_script("exec sleep 60");
 	began = clock_system()->mono_us(clock_system());
-	gate_expect(&w, ST_HELD, "no verdict within 300 ms",
-		    FIELD("nulls", "id") "gates.g.timeout.ms=300\n");
-	gate_expect(&w, ST_HELD, "no verdict within 300 ms",
-		    "gates=g\ngates.g.type=schema\ngates.g.timeout.ms=300\n");
 	assert_int_equal(pthread_create(&thread, NULL, stop_soon, NULL), 0);
 	gate_expect(&w, ST_INTERRUPTED, "gate g: ", FIELD("nulls", "id"));
 	pthread_join(thread, NULL);
 	assert_true(clock_system()->mono_us(clock_system()) - began < 20 * 1000000);
 	sql_use_program(program);
+}
+
+/* The query counts its time for itself, and is at the limit where the gates' clock is not:
+ * here that one stands still. */
+static void test_limit(void **state)
+{
+	static const char *const reasons[] = {"no verdict within 200 ms",
+					      "no verdict within 300 ms"};
+	const struct gate_format narrow = {.format = FORMAT_PARQUET, .schema = RECORD(ID)};
+	const struct gate_format wide = {.format = FORMAT_PARQUET, .schema = RECORD(ID "," S)};
+	AUTO(gate_results_release) struct gate_results results = {0};
+	struct err err = ERR_INIT;
+	struct virtual_clock clock;
+
+	(void)state;
+	GATE_WRITE(&w, &narrow, 0, 0, "{\"id\":1}");
+	gate_show(&w);
+	GATE_WRITE(&w, &wide, 0, 1, "{\"id\":1,\"s\":\"a\"}");
+	virtual_clock_init(&clock, 0);
+	w.clock = &clock.clock;
+	use_script("exec sleep 60");
+	/* of one query for both */
+	assert_int_equal(gate_judge(&w,
+				    "gates=g,h\ngates.g.type=nulls\ngates.g.field=id\n"
+				    "gates.g.timeout.ms=200\ngates.h.type=unique\n"
+				    "gates.h.field=id\ngates.h.timeout.ms=300\n",
+				    &results, &err),
+			 ST_HELD);
+	assert_int_equal(results.n, ARRAY_SIZE(reasons));
+	for (size_t i = 0; i < results.n; i++) {
+		assert_int_equal(results.items[i].verdict, GATE_REFUSED);
+		assert_string_equal(results.items[i].reason, reasons[i]);
+	}
+	gate_expect(&w, ST_HELD, "gate g: no verdict within 300 ms",
+		    "gates=g\ngates.g.type=schema\ngates.g.timeout.ms=300\n");
+	sql_use_program(program);
+	gate_expect(&w, ST_HELD, "gate g: no verdict within 300 ms",
+		    ASK("SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE (a.range * "
+			"b.range) % 7 = 3") "gates.g.timeout.ms=300\n");
 }
 
 int main(void)
@@ -324,6 +359,7 @@ int main(void)
 		GATE_TEST(test_different_columns, &w),
 		GATE_TEST(test_one_damaged, &w),
 		GATE_TEST(test_ends, &w),
+		GATE_TEST(test_limit, &w),
 	};
 
 	program = child_program_path("tidemark-sql");
