@@ -3,6 +3,7 @@
  * lake_read.c and lake_write.c. */
 #include "core/lake.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <pwd.h>
@@ -84,6 +85,8 @@ static void adopt(struct lake *lake, const char *folder, const struct lake_optio
 	lake->clock = options->clock;
 	lake->server = NULL;
 	pthread_mutex_init(&lake->serve_mutex, NULL);
+	if (options->access == LAKE_READ)
+		lake_refuse_writes(lake);
 }
 
 /* Owns the folder, or goes through its owner. An owner that is starting has
@@ -126,6 +129,7 @@ static struct lake_options with_defaults(const struct lake_options *options, cha
 
 	if (options)
 		o = *options;
+	assert(!o.create || o.access != LAKE_READ);
 	if (!o.clock)
 		o.clock = clock_system();
 	if (!o.committer)
@@ -173,6 +177,8 @@ enum status lake_init(const char *url, const struct lake_options *options, struc
 
 void lake_close(struct lake *lake)
 {
+	AUTO(freep) struct lake_ops *reading = lake ? lake->reading : NULL;
+
 	if (!lake)
 		return;
 	if (lake->ops->interrupt)
@@ -201,7 +207,7 @@ enum status lake_serve(struct lake *lake, lake_call_handler handler, void *ctx, 
 {
 	enum status st;
 
-	if (!lake->ops->owner)
+	if (!lake->ops->owner || lake->reading)
 		return ST_OK;
 	pthread_mutex_lock(&lake->serve_mutex);
 	st = lake_socket_serve(lake, handler, ctx, err);

@@ -86,11 +86,14 @@ enum lake_access {
 	/* Must own it; ST_BUSY, naming the owner's pid, where another does.
 	 * For workers. */
 	LAKE_OWN,
+	/* As LAKE_ANY, and every call that would write is refused (ST_FAILED), so
+	 * that opening need write nothing either. For commands that only read. */
+	LAKE_READ,
 };
 
 struct lake_options {
 	enum lake_access access;
-	bool create; /* make the lake where its folder is absent or empty */
+	bool create; /* make the lake where its folder is absent or empty; not with LAKE_READ */
 	struct clock *clock; /* NULL: clock_system() */
 	const char *committer; /* NULL: the user's name, else "tidemark" */
 	/* Writing stops with ST_NO_SPACE below so many free bytes, and those that
@@ -124,7 +127,7 @@ typedef enum status (*lake_call_handler)(void *ctx, const char *method, const ch
 /* Lets other processes use this lake through the socket in its folder, until
  * lake_close(). handler may be NULL; it can be set again, also to NULL: when
  * that returns, no call of the old one runs. Nothing happens where this
- * process is not the owner. */
+ * process is not the owner, or only reads. */
 MUST_CHECK enum status lake_serve(struct lake *lake, lake_call_handler handler, void *ctx,
 				  struct err *err);
 /* Calls the handler of the process that owns the lake. ST_NOT_FOUND where

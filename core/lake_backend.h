@@ -32,6 +32,7 @@ struct lake {
 	struct clock *clock;
 	pthread_mutex_t serve_mutex;
 	struct remote_server *server; /* guarded by serve_mutex */
+	struct lake_ops *reading; /* of a lake that is only read: ops points there; else NULL */
 };
 
 /* An object on its way. Writers fill [used, cap) of data; upload_room makes
@@ -222,6 +223,10 @@ struct lake_ops {
 			      struct err *err);
 	enum status (*progress)(struct lake *lake, struct lake_progress *out, struct err *err);
 };
+
+/* Gives a lake that a backend has opened a table of its own, in which the members
+ * that write refuse (lake_reading.c); lake_close() frees it. */
+void lake_refuse_writes(struct lake *lake);
 
 /* In whose name this thread makes commits and moves refs: the lake's own
  * committer, unless one was set for the thread (the socket's server does, for

@@ -50,6 +50,7 @@ const struct command command_checkpoint = {
 	.usage = "CONNECTOR",
 	.summary = "commit now what a running connector has read",
 	.help = "",
+	.access = LAKE_READ,
 	.run = checkpoint,
 };
 

@@ -37,5 +37,6 @@ const struct command command_diff = {
 	.summary = "shows what B has that A has not",
 	.help = "A added, M changed, D removed. Costs by the differences, not by the size of the\n"
 		"lake.\n",
+	.access = LAKE_READ,
 	.run = run,
 };

@@ -129,5 +129,6 @@ const struct command command_export = {
 	.summary = "writes objects to a plain folder",
 	.help = "DIR must be absent or empty. Paths are kept below PREFIX's folder. The data are\n"
 		"shared with the lake where the file system can do that.\n",
+	.access = LAKE_READ,
 	.run = run,
 };

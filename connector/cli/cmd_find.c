@@ -88,5 +88,6 @@ const struct command command_find = {
 	.usage = "TOPIC:PARTITION:OFFSET",
 	.summary = "where a record is: checkpoint, file, row, and the merge that shows it",
 	.help = "",
+	.access = LAKE_READ,
 	.run = run,
 };

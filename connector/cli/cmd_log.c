@@ -328,6 +328,7 @@ const struct command command_log = {
 		"--first-parent says otherwise. --prefix shows the commits that changed a path\n"
 		"which begins so; a merge, where what begins so differs from each of its parents'\n"
 		"(with --first-parent: from its first parent's).\n",
+	.access = LAKE_READ,
 	.run = run_log,
 };
 
@@ -336,5 +337,6 @@ const struct command command_show = {
 	.usage = "REF",
 	.summary = "shows one commit: all its metadata, and what it changed",
 	.help = "Changes are against the first parent; `diff --json` prints them as JSON.\n",
+	.access = LAKE_READ,
 	.run = run_show,
 };

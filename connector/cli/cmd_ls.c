@@ -196,6 +196,7 @@ const struct command command_ls = {
 	.usage = "REF[:PREFIX] [-r]",
 	.summary = "lists objects, and folders once",
 	.help = "PREFIX is a folder, or the beginning of paths. -r lists everything below.\n",
+	.access = LAKE_READ,
 	.run = run_ls,
 };
 
@@ -204,6 +205,7 @@ const struct command command_stat = {
 	.usage = "REF:PATH",
 	.summary = "shows an object's size, checksum and metadata",
 	.help = "",
+	.access = LAKE_READ,
 	.run = run_stat,
 };
 
@@ -213,5 +215,6 @@ const struct command command_cat = {
 	.summary = "prints an object, or a range of it",
 	.help = "A range is cut off at the object's end. Objects of 16 KiB and more are compared "
 		"with\ntheir checksum only where they are printed whole.\n",
+	.access = LAKE_READ,
 	.run = run_cat,
 };

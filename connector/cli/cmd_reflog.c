@@ -63,5 +63,6 @@ const struct command command_reflog = {
 	.help = "A commit that no branch shows any more is still there under its id: `branch NAME "
 		"ID`\n"
 		"brings it back.\n",
+	.access = LAKE_READ,
 	.run = run,
 };

@@ -23,8 +23,10 @@ static enum status list(struct cli *cli, enum lake_ref_kind kind, struct err *er
 {
 	AUTO(lake_refs_release) struct lake_refs refs = {.items = NULL};
 	struct lake *lake;
-	enum status st = cli_lake(cli, &lake, err);
+	enum status st;
 
+	cli->access = LAKE_READ;
+	st = cli_lake(cli, &lake, err);
 	if (st == ST_OK)
 		st = lake_refs_list(lake, kind, &refs, err);
 	for (size_t i = 0; st == ST_OK && i < refs.n; i++)

@@ -142,7 +142,7 @@ static enum status run_query(struct cli *cli, const struct options *o, struct sq
 	st = o->output ? into_file(q, &catalog, o->output, err)
 		       : sql_ask(q, &catalog, &sink, NULL, err);
 	sql_refs_close(t.refs);
-	cli->only_read = true;
+	cli->exits = true;
 	return st;
 }
 
@@ -185,5 +185,6 @@ const struct command command_sql = {
 		"1GiB,\n"
 		"--timeout 30s and --threads N bound it; Ctrl-C ends it. Nothing is written but "
 		"FILE.\n- reads the query from standard input. docs/sql.md says more.\n",
+	.access = LAKE_READ,
 	.run = run_sql,
 };

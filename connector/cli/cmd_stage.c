@@ -205,6 +205,7 @@ const struct command command_changes = {
 	.usage = "BRANCH",
 	.summary = "shows what is staged on a branch",
 	.help = "A added, M changed, D removed.\n",
+	.access = LAKE_READ,
 	.run = run_changes,
 };
 

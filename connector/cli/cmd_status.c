@@ -261,5 +261,6 @@ const struct command command_status = {
 	.usage = "[CONNECTOR]",
 	.summary = "where a connector stands: head, offsets, lag, what is shown, what is held",
 	.help = "",
+	.access = LAKE_READ,
 	.run = run,
 };

@@ -18,8 +18,9 @@ struct cli {
 	const char *lake_url; /* --lake; NULL where it was not given */
 	bool json; /* --json */
 	const struct command *command; /* the one that runs */
+	enum lake_access access; /* for cli_lake(); the command's, if it changes nothing */
 	struct lake *lake; /* opened by cli_lake(); closed by main.c */
-	bool only_read; /* a command of milliseconds changed nothing: the lake need not be closed */
+	bool exits; /* by _exit(): a command of milliseconds leaves nothing to be closed */
 };
 
 struct command {
@@ -27,6 +28,9 @@ struct command {
 	const char *usage; /* "NAME [START]", without the command's own name */
 	const char *summary; /* one line, for the list of commands */
 	const char *help; /* more lines, "" or ending with a newline */
+	/* LAKE_READ: it changes nothing. LAKE_ANY, 0, with all others; a command may
+	 * set cli->access by its arguments. */
+	enum lake_access access;
 	/* args[0..n) follow the command's name. ST_END where only help was
 	 * printed. */
 	enum status (*run)(struct cli *cli, int n, char **args, struct err *err);
@@ -90,7 +94,7 @@ MUST_CHECK enum status cli_split(const char *arg, bool need_path, char **ref_out
 
 /* --lake, else $TIDEMARK_LAKE, else config_url (may be NULL), else "./lake". */
 const char *cli_lake_url(const struct cli *cli, const char *config_url);
-/* Opens that lake for a command, owned or through its owner; once. */
+/* Opens that lake for a command, by cli->access, owned or through its owner; once. */
 MUST_CHECK enum status cli_lake(struct cli *cli, struct lake **out, struct err *err);
 /* cli_lake(), and the commit that ref names. */
 MUST_CHECK enum status cli_resolve(struct cli *cli, const char *ref, struct lake **lake_out,

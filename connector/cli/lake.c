@@ -20,10 +20,10 @@ const char *cli_lake_url(const struct cli *cli, const char *config_url)
 
 enum status cli_lake(struct cli *cli, struct lake **out, struct err *err)
 {
-	static const struct lake_options any = {.access = LAKE_ANY};
+	const struct lake_options options = {.access = cli->access};
 
 	if (!cli->lake) {
-		enum status st = lake_open(cli_lake_url(cli, NULL), &any, &cli->lake, err);
+		enum status st = lake_open(cli_lake_url(cli, NULL), &options, &cli->lake, err);
 
 		if (st != ST_OK)
 			return st;

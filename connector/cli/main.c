@@ -101,6 +101,7 @@ static enum status run(struct cli *cli, int argc, char **argv, struct err *err)
 	cli->command = command_by_name(name);
 	if (!cli->command)
 		return unknown_command(name, err);
+	cli->access = cli->command->access;
 	return cli->command->run(cli, argc - at, argv + at, err);
 }
 
@@ -121,7 +122,7 @@ int main(int argc, char **argv)
 
 	st = run(&cli, argc, argv, &err);
 
-	if (!cli.only_read)
+	if (!cli.exits)
 		lake_close(cli.lake);
 	if (st == ST_OK || st == ST_END) {
 		st = cli_flush(&err);
@@ -131,7 +132,7 @@ int main(int argc, char **argv)
 	if (st != ST_OK)
 		print_error(&err);
 	/* nor have the libraries' threads and tables to be taken down one by one */
-	if (cli.only_read)
+	if (cli.exits)
 		_exit(status_exit_code(st));
 	return status_exit_code(st);
 }

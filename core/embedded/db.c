@@ -162,8 +162,8 @@ static void lower_compaction(void)
 	rocks.env_destroy(env);
 }
 
-/* Every open begins a log file, and RocksDB forgets to delete those that
- * nothing was written to: commands that only read would fill the folder. */
+/* Every open for writing begins a log file, and RocksDB forgets to delete those
+ * that nothing was written to. */
 static void drop_empty_logs(const char *path)
 {
 	DIR *dir = opendir(path);

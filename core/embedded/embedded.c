@@ -1,7 +1,10 @@
 #include "core/embedded/embedded.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/base/file.h"
@@ -11,6 +14,9 @@
 #include "core/embedded/store.h"
 
 #define NODE_CACHE_BYTES (16u << 20)
+/* Who only reads leaves a log up to this to be read again by the next one: about a
+ * millisecond of small commits, where making a table of it takes eight once. */
+#define READ_LOG_BYTES (64u << 10)
 
 static void embedded_close(struct lake *lake)
 {
@@ -262,7 +268,7 @@ static enum status first_commit(struct embedded *e, struct err *err)
 
 static void find_folders(struct embedded *e)
 {
-	/* folder_claim() has synced blobs/. */
+	/* folder_prepare() has synced blobs/. */
 	for (int i = 0; i < BLOB_FOLDERS; i++) {
 		AUTO(freep) char *path = xasprintf("%s/blobs/%02x", e->root, (unsigned)i);
 
@@ -284,13 +290,47 @@ static enum status find_expired(struct embedded *e, struct err *err)
 	return st == ST_END ? ST_OK : st;
 }
 
-enum status embedded_open(const char *folder, enum embedded_mode mode,
-			  const struct lake_options *options, struct lake **out, struct err *err)
+/* Bytes of the log files: what an open reads, at most. */
+static uint64_t log_bytes(const char *meta)
 {
-	struct embedded *e = embedded_new(folder, options);
-	bool is_new = false;
+	DIR *dir = opendir(meta);
+	struct dirent *entry;
+	struct stat st;
+	uint64_t bytes = 0;
+
+	while (dir && (entry = readdir(dir)))
+		if (strstr(entry->d_name, ".log") &&
+		    fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+			bytes += (uint64_t)st.st_size;
+	if (dir)
+		closedir(dir);
+	return bytes;
+}
+
+/* Opens without a write. False where writing is called for: to make a table of a
+ * long log, to make a write durable before it is shown (it was counted in the
+ * log alone, by an owner that died before its sync had ended or been noted), or
+ * because something is damaged, which open_to_write() mends or reports. */
+static bool open_to_read(struct embedded *e)
+{
+	AUTO(freep) char *meta = xasprintf("%s/meta", e->root);
+	uint64_t log = log_bytes(meta);
 	uint64_t kept = 0;
-	enum status st = folder_claim(folder, mode, &e->lock_fd, &is_new, err);
+
+	if (log > READ_LOG_BYTES || sequence_read(e->root, &kept, NULL) != ST_OK ||
+	    db_open_to_read(meta, DB_WHOLE_LOG, &e->db, NULL) != ST_OK)
+		return false;
+	if (check_sequence(e, kept, NULL) == ST_OK && (e->sequence == kept || log == 0) &&
+	    find_expired(e, NULL) == ST_OK)
+		return true;
+	db_close(MOVE(e->db));
+	return false;
+}
+
+static enum status open_to_write(struct embedded *e, bool is_new, struct err *err)
+{
+	uint64_t kept = 0;
+	enum status st = folder_prepare(e->root, err);
 
 	if (st == ST_OK)
 		st = sequence_open(e->root, is_new, &e->file, &kept, err);
@@ -303,14 +343,27 @@ enum status embedded_open(const char *folder, enum embedded_mode mode,
 	if (st == ST_OK && is_new)
 		st = first_commit(e, err);
 	if (st == ST_OK && is_new)
-		st = folder_finish(folder, err);
+		st = folder_finish(e->root, err);
 	if (st == ST_OK)
 		st = find_expired(e, err);
+	if (st == ST_OK)
+		find_folders(e);
+	return st;
+}
+
+enum status embedded_open(const char *folder, enum embedded_mode mode,
+			  const struct lake_options *options, struct lake **out, struct err *err)
+{
+	struct embedded *e = embedded_new(folder, options);
+	bool is_new = false;
+	enum status st = folder_claim(folder, mode, &e->lock_fd, &is_new, err);
+
+	if (st == ST_OK && (options->access != LAKE_READ || !open_to_read(e)))
+		st = open_to_write(e, is_new, err);
 	if (st != ST_OK) {
 		embedded_close(&e->base);
 		return st;
 	}
-	find_folders(e);
 	*out = &e->base;
 	return ST_OK;
 }

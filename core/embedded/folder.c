@@ -174,7 +174,7 @@ enum status folder_lock(const char *root, int *lock_out, struct err *err)
 	return ST_OK;
 }
 
-static enum status make_folders(const char *root, struct err *err)
+enum status folder_prepare(const char *root, struct err *err)
 {
 	static const char *const names[] = {"meta", "blobs", "tmp"};
 	AUTO(freep) char *tmp = xasprintf("%s/tmp", root);
@@ -219,8 +219,6 @@ enum status folder_claim(const char *root, enum embedded_mode mode, int *lock_ou
 		st = folder_check_format(root, &is_lake, err);
 	if (st == ST_OK)
 		st = check_mode(root, mode, is_lake, err);
-	if (st == ST_OK)
-		st = make_folders(root, err);
 	if (st != ST_OK)
 		return st;
 	*new_out = !is_lake;

@@ -15,13 +15,14 @@
 
 #include "core/embedded/embedded.h"
 
-/* Makes the folder where mode says so, takes its lock, checks its format,
- * makes what is missing of a new one and empties tmp/.
+/* Makes the folder where mode says so, takes its lock and checks its format.
  * lock_out   to be closed by the caller, last
  * new_out    FORMAT is not there yet: fill the lake, then folder_finish()
  * Errors: those of embedded_open(). */
 MUST_CHECK enum status folder_claim(const char *root, enum embedded_mode mode, int *lock_out,
 				    bool *new_out, struct err *err);
+/* For an owner that writes: makes what is missing of it, and empties tmp/. */
+MUST_CHECK enum status folder_prepare(const char *root, struct err *err);
 /* Is there a FORMAT that we read? ST_USAGE, ST_DAMAGED. */
 MUST_CHECK enum status folder_check_format(const char *root, bool *found_out, struct err *err);
 bool folder_format_is_newer(const char *root);

@@ -121,6 +121,15 @@ enum status sequence_open(const char *dir, bool create, struct sequence *out, ui
 	return ST_OK;
 }
 
+enum status sequence_read(const char *dir, uint64_t *n_out, struct err *err)
+{
+	AUTO(sequence_close) struct sequence s = {.path = xasprintf("%s/SEQUENCE", dir)};
+
+	s.fd = open(s.path, O_RDONLY | O_CLOEXEC);
+	return s.fd < 0 ? err_errno(err, errno, "cannot open %s", s.path)
+			: read_slots(&s, n_out, err);
+}
+
 enum status sequence_write(struct sequence *s, uint64_t n, struct err *err)
 {
 	unsigned char slot[SLOT_BYTES];

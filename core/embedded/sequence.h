@@ -25,6 +25,8 @@ struct sequence {
  * whole. */
 MUST_CHECK enum status sequence_open(const char *dir, bool create, struct sequence *out,
 				     uint64_t *n_out, struct err *err);
+/* The number alone, for who does not write. ST_DAMAGED as above; ST_NOT_FOUND. */
+MUST_CHECK enum status sequence_read(const char *dir, uint64_t *n_out, struct err *err);
 /* What both slots of dir/SEQUENCE hold, changing nothing. ST_NOT_FOUND. */
 MUST_CHECK enum status sequence_look(const char *dir, uint64_t slots[2], bool whole[2],
 				     struct err *err);

@@ -29,9 +29,9 @@ struct history {
 
 /* ---- the lake ---- */
 
-static void open_lake(struct history *h)
+static void open_lake(struct history *h, enum lake_access access)
 {
-	const struct lake_options options = {.access = LAKE_OWN, .create = true};
+	const struct lake_options options = {.access = access, .create = access == LAKE_OWN};
 	struct err err = ERR_INIT;
 
 	bench_check(lake_open(h->url, &options, &h->lake, &err), &err);
@@ -105,7 +105,7 @@ static void fill_lake(struct history *h)
 				     {.kind = LAKE_BRANCH, .name = "target"}};
 	struct err err = ERR_INIT;
 
-	open_lake(h);
+	open_lake(h, LAKE_OWN);
 	bench_check(lake_resolve(h->lake, "main", &h->target, &err), &err);
 	h->checkpoint = h->published = h->target;
 	for (uint32_t i = 1; i <= h->n; i++) {
@@ -304,14 +304,17 @@ typedef double (*action)(struct history *h, struct rng *rng);
 
 static const struct {
 	const char *label;
+	enum lake_access access; /* as the command has it */
 	action lake;
 	action git;
 } rows[] = {
-	{"`log -n 20` of the target", run_log, git_log},
-	{"the oldest checkpoint for which something holds (`find`)", run_search, git_search},
-	{"the base of the next publication", run_base, git_base},
-	{"the base of a first publication of all checkpoints", run_backlog, git_backlog},
-	{"nothing: opening the lake, a process of git", NULL, git_nothing},
+	{"`log -n 20` of the target", LAKE_READ, run_log, git_log},
+	{"the oldest checkpoint for which something holds (`find`)", LAKE_READ, run_search,
+	 git_search},
+	{"the base of the next publication", LAKE_ANY, run_base, git_base},
+	{"the base of a first publication of all checkpoints", LAKE_ANY, run_backlog, git_backlog},
+	{"nothing: opening the lake to read, a process of git", LAKE_READ, NULL, git_nothing},
+	{"nothing: opening the lake to write, a process of git", LAKE_ANY, NULL, git_nothing},
 };
 
 struct result {
@@ -327,7 +330,7 @@ static void measure(struct history *h, struct rng *rng, size_t row, struct resul
 	else
 		bench_remember(h->url);
 	start = bench_now_us();
-	open_lake(h);
+	open_lake(h, rows[row].access);
 	samples_add(cold ? &r->cold : &r->warm,
 		    rows[row].lake ? rows[row].lake(h, rng) : bench_now_us() - start);
 	lake_close(MOVE(h->lake));

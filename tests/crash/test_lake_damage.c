@@ -69,17 +69,31 @@ static int child_make(const char *dir, unsigned round)
 	return 0;
 }
 
+static enum status state_by(const char *dir, enum lake_access access, struct buf *out,
+			    struct err *err)
+{
+	const struct lake_options options = {.access = access, .committer = "state"};
+	AUTO(lake_closep) struct lake *lake = NULL;
+	enum status st = lake_open(dir, &options, &lake, err);
+
+	return st == ST_OK ? lake_state(lake, out, err) : st;
+}
+
+/* Who only reads finds what an owner finds, before any owner has been there. */
 static int child_state(const char *dir)
 {
-	static const struct lake_options options = {.access = LAKE_OWN, .committer = "state"};
+	AUTO(buf_release) struct buf seen = BUF_INIT;
 	AUTO(buf_release) struct buf text = BUF_INIT;
-	struct err err = ERR_INIT;
-	struct lake *lake = NULL;
-	enum status st = lake_open(dir, &options, &lake, &err);
+	struct err reading = ERR_INIT, err = ERR_INIT;
+	enum status first = state_by(dir, LAKE_READ, &seen, &reading);
+	enum status st = state_by(dir, LAKE_OWN, &text, &err);
 
-	if (st == ST_OK)
-		st = lake_state(lake, &text, &err);
-	lake_close(lake);
+	if (first != st || (st == ST_OK && strcmp(buf_str(&seen), buf_str(&text)) != 0)) {
+		printf("reading alone gives %s\n%s\nand the owner %s\n%s\n", reading.text,
+		       buf_str(&seen), err.text, buf_str(&text));
+		fflush(stdout);
+		abort();
+	}
 	printf("%s", st == ST_OK ? buf_str(&text) : err.text);
 	return st == ST_OK ? 0 : st == ST_DAMAGED ? 7 : st == ST_USAGE ? 2 : 1;
 }

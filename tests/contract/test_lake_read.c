@@ -1,0 +1,333 @@
+/* A lake that is opened to be read alone (LAKE_READ): it writes nothing, shows what
+ * an owner would show, and refuses every call that would write. What damage
+ * gives it: test_lake_damage.c. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/base/file.h"
+#include "core/lake.h"
+#include "tests/lib/child.h"
+#include "tests/lib/lake_state.h"
+#include "tests/lib/lake_steps.h"
+#include "tests/lib/must.h"
+#include "tests/lib/tempdir.h"
+#include "tests/lib/virtual_clock.h"
+
+static struct lake *open_to_read(const char *dir)
+{
+	static const struct lake_options read = {.access = LAKE_READ, .committer = "reader"};
+	struct lake *lake = NULL;
+
+	MUST(lake_open(dir, &read, &lake, &err));
+	return lake;
+}
+
+/* ---- children: owners that die ---- */
+
+/* Commits `a`, n times with that many bytes, and dies. */
+static int child_commit(const char *dir, unsigned n, size_t len)
+{
+	struct lake *lake = open_lake(dir);
+
+	for (unsigned i = 1; i <= n; i++) {
+		AUTO(freep) char *data = noise(len, i);
+
+		commit_bytes(lake, "main", "a", data, len);
+	}
+	_exit(0);
+}
+
+static int commit_and_die(const char *dir, unsigned n, size_t len, const char *kill_at)
+{
+	AUTO(freep) char *times = xasprintf("%u", n);
+	AUTO(freep) char *bytes = xasprintf("%zu", len);
+	AUTO(freep) char *at = xasprintf("TIDEMARK_KILL_AT=%s", kill_at ? kill_at : "");
+	const char *argv[] = {"commit", dir, times, bytes, NULL};
+	const char *env[] = {kill_at ? at : NULL, NULL};
+
+	return child_run(argv, env, NULL);
+}
+
+static void assert_shows(struct lake *lake, unsigned n, size_t len)
+{
+	AUTO(freep) char *data = noise(len, n);
+
+	assert_content(lake, "main", "a", data, len);
+}
+
+/* ---- what is in the folder ---- */
+
+/* Names, sizes, inodes and times of all that is in the folder, itself included, but
+ * for the lake's own LOCK, which holds the last owner's pid. */
+static void look_into(const char *dir, struct buf *out)
+{
+	struct dirent **list = NULL;
+	int n = scandir(dir, &list, NULL, alphasort);
+
+	assert_true(n > 0);
+	for (int i = 0; i < n; i++) {
+		AUTO(freep) char *path = xasprintf("%s/%s", dir, list[i]->d_name);
+		const char *name = list[i]->d_name;
+		struct stat st;
+
+		assert_int_equal(lstat(path, &st), 0);
+		if (strcmp(name, "..") != 0 && (strcmp(name, "LOCK") != 0 || strstr(path, "meta/")))
+			buf_addf(out, "%s %" PRIu64 " %" PRIu64 " %" PRId64 ".%09ld\n", path,
+				 (uint64_t)st.st_ino, (uint64_t)st.st_size, (int64_t)st.st_mtime,
+				 st.st_mtim.tv_nsec);
+		if (S_ISDIR(st.st_mode) && name[0] != '.')
+			look_into(path, out);
+		free(list[i]);
+	}
+	free(list);
+}
+
+/* Reads everything there is; returns whether the folder changed by it. */
+static bool read_all_of(const char *dir, unsigned n, size_t len)
+{
+	AUTO(buf_release) struct buf before = BUF_INIT;
+	AUTO(buf_release) struct buf after = BUF_INIT;
+	AUTO(buf_release) struct buf seen = BUF_INIT;
+	struct lake *lake;
+
+	look_into(dir, &before);
+	lake = open_to_read(dir);
+	MUST(lake_state(lake, &seen, &err));
+	assert_shows(lake, n, len);
+	lake_close(lake);
+	look_into(dir, &after);
+	return strcmp(buf_str(&before), buf_str(&after)) != 0;
+}
+
+/* ---- opening ---- */
+
+static void a_reader_changes_no_file(void **state)
+{
+	AUTO(tempdir_remove) char *dir = tempdir_new();
+	AUTO(freep) char *data = noise(20000, 1);
+	AUTO(freep) char *left = xasprintf("%s/tmp/upload-7", dir);
+	struct lake *lake = open_lake(dir);
+
+	(void)state;
+	commit_bytes(lake, "main", "a", data, 20000);
+	make_branch(lake, "dev");
+	stage(lake, "dev", "b", "staged");
+	lake_close(lake);
+	MUST(file_replace(left, "x", 1, &err)); /* the next owner's to remove */
+	for (int i = 0; i < 3; i++)
+		assert_false(read_all_of(dir, 1, 20000));
+	lake_close(open_lake(dir)); /* which makes a table of the log */
+	assert_false(read_all_of(dir, 1, 20000));
+}
+
+static void a_reader_sees_what_a_killed_owner_committed(void **state)
+{
+	AUTO(tempdir_remove) char *dir = tempdir_new();
+
+	(void)state;
+	assert_int_equal(commit_and_die(dir, 5, 300, NULL), 0);
+	for (int i = 0; i < 2; i++)
+		assert_false(read_all_of(dir, 5, 300));
+}
+
+/* It may be in the log and not yet on disk; what is shown does not go away. */
+static void what_nobody_acknowledged_is_made_durable_before_it_is_shown(void **state)
+{
+	static const char *const places[] = {"lake.batch.after:4", "lake.sequence.write:4"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		AUTO(tempdir_remove) char *dir = tempdir_new();
+		int rc = commit_and_die(dir, 5, 300, places[i]);
+
+		assert_true(WIFSIGNALED(rc));
+		assert_true(read_all_of(dir, 3, 300)); /* the first write made the lake */
+		assert_false(read_all_of(dir, 3, 300));
+	}
+}
+
+static void a_long_log_becomes_a_table_once(void **state)
+{
+	AUTO(tempdir_remove) char *dir = tempdir_new();
+
+	(void)state;
+	assert_int_equal(commit_and_die(dir, 30, 15000, NULL), 0);
+	assert_true(read_all_of(dir, 30, 15000));
+	assert_false(read_all_of(dir, 30, 15000));
+}
+
+static void a_reader_makes_no_lake(void **state)
+{
+	static const struct lake_options read = {.access = LAKE_READ};
+	AUTO(tempdir_remove) char *dir = tempdir_new();
+	AUTO(freep) char *missing = xasprintf("%s/missing", dir);
+	struct lake *lake = NULL;
+
+	(void)state;
+	MUST_SAY(ST_NOT_FOUND, "init", lake_open(missing, &read, &lake, &err));
+	assert_false(file_exists(missing));
+	MUST_SAY(ST_USAGE, "no lake", lake_open(dir, &read, &lake, &err));
+	assert_null(lake);
+}
+
+/* ---- beside others ---- */
+
+static void no_owner_comes_while_it_is_read(void **state)
+{
+	AUTO(tempdir_remove) char *dir = tempdir_new();
+	struct virtual_clock clock;
+	const struct lake_options own = {.access = LAKE_OWN, .clock = &clock.clock};
+	struct lake *lake = open_lake(dir);
+	struct lake *second = NULL;
+
+	(void)state;
+	lake_close(lake);
+	virtual_clock_init(&clock, 1700000000000);
+	lake = open_to_read(dir);
+	MUST(lake_serve(lake, NULL, NULL, &err)); /* does nothing */
+	MUST_SAY(ST_BUSY, "socket", lake_open(dir, &own, &second, &err));
+	lake_close(lake);
+	MUST(lake_open(dir, &own, &second, &err));
+	lake_close(second);
+}
+
+static enum status answer(void *ctx, const char *method, const char *in, struct buf *out,
+			  struct err *err)
+{
+	(void)ctx, (void)in, (void)err;
+	buf_addf(out, "{\"method\":\"%s\"}", method);
+	return ST_OK;
+}
+
+static void readers_go_through_the_owner(void **state)
+{
+	AUTO(tempdir_remove) char *dir = tempdir_new();
+	struct lake *owner = open_lake(dir);
+	AUTO(buf_release) struct buf out = BUF_INIT;
+
+	(void)state;
+	MUST(lake_serve(owner, answer, NULL, &err));
+	for (unsigned i = 1; i <= 2; i++) {
+		AUTO(freep) char *data = noise(300, i);
+		struct lake *lake;
+
+		commit_bytes(owner, "main", "a", data, 300);
+		lake = open_to_read(dir);
+		assert_false(lake_is_owner(lake));
+		assert_shows(lake, i, 300);
+		MUST(lake_call(lake, "status", "{}", &out, &err));
+		lake_close(lake);
+	}
+	lake_close(owner);
+}
+
+/* ---- refusals ---- */
+
+#define REFUSED(call) MUST_SAY(ST_FAILED, "for reading alone", call)
+
+static void assert_refuses_commits(struct lake *lake, const struct lake_id *head)
+{
+	AUTO(lake_txn_freep) struct lake_txn *txn = NULL;
+	const struct lake_merge merge = {.source = *head, .dest = *head};
+	const struct lake_revert revert = {.commits = head, .n = 1};
+	struct lake_conflicts conflicts = {.paths = NULL};
+	struct lake_id id;
+
+	MUST(lake_txn_begin(lake, head, &txn, &err));
+	REFUSED(lake_txn_put_bytes(txn, "x", "x", 1, NULL, NULL, &err));
+	MUST(lake_txn_remove(txn, "a", &err));
+	REFUSED(lake_txn_prepare(txn, &id, &err));
+	REFUSED(lake_txn_commit(txn, "main", head, "test", &id, &err));
+	REFUSED(lake_merge_prepare(lake, &merge, &id, &conflicts, &err));
+	REFUSED(lake_revert_prepare(lake, head, &revert, &id, &conflicts, &err));
+	REFUSED(lake_cherry_pick_prepare(lake, head, head, 0, &id, &conflicts, &err));
+}
+
+static void assert_refuses_writes(struct lake *lake)
+{
+	const struct lake_id head = head_of(lake, "main");
+	const struct lake_move move = {.kind = LAKE_TAG, .name = "t", .to = head};
+	const struct lake_gc_options gc = {.grace_ms = 0};
+	struct lake_gc_report freed;
+	struct lake_backup_report backup = {.objects = 0};
+	struct lake_upload *up = NULL;
+	struct lake_id id;
+
+	REFUSED(lake_refs_move(lake, &move, 1, "test", &err));
+	REFUSED(lake_branch_protect(lake, "dev", "", &err));
+	REFUSED(lake_branch_reset(lake, "dev", &head, &err));
+	REFUSED(lake_upload_open(lake, &up, &err));
+	REFUSED(lake_stage_remove(lake, "dev", "a", &err));
+	REFUSED(lake_stage_commit(lake, "dev", "test", NULL, &id, &err));
+	REFUSED(lake_stage_discard(lake, "dev", &err));
+	REFUSED(lake_gc(lake, &gc, &freed, &err));
+	REFUSED(lake_backup(lake, "/nowhere/at/all", &backup, &err));
+	assert_refuses_commits(lake, &head);
+}
+
+static void assert_checks(struct lake *lake)
+{
+	AUTO(lake_fsck_report_release) struct lake_fsck_report report = {.n = 0};
+	const struct lake_fsck_options options = {.quick = false};
+
+	MUST(lake_fsck(lake, &options, &report, &err));
+	assert_int_equal(report.damaged, 0);
+}
+
+static void what_would_write_is_refused(void **state)
+{
+	AUTO(tempdir_remove) char *dir = tempdir_new();
+	AUTO(buf_release) struct buf before = BUF_INIT;
+	AUTO(buf_release) struct buf after = BUF_INIT;
+	struct lake *lake = open_lake(dir);
+
+	(void)state;
+	commit_bytes(lake, "main", "a", "1", 1);
+	make_branch(lake, "dev");
+	stage(lake, "dev", "b", "staged");
+	MUST(lake_serve(lake, NULL, NULL, &err));
+	MUST(lake_state(lake, &before, &err));
+	for (int owned = 0; owned < 2; owned++) {
+		struct lake *reader;
+
+		if (owned)
+			lake_close(MOVE(lake));
+		reader = open_to_read(dir);
+		assert_int_equal(lake_is_owner(reader), owned);
+		assert_refuses_writes(reader);
+		assert_checks(reader);
+		buf_release(&after);
+		MUST(lake_state(reader, &after, &err));
+		assert_string_equal(buf_str(&after), buf_str(&before));
+		lake_close(reader);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_reader_changes_no_file),
+		cmocka_unit_test(a_reader_sees_what_a_killed_owner_committed),
+		cmocka_unit_test(what_nobody_acknowledged_is_made_durable_before_it_is_shown),
+		cmocka_unit_test(a_long_log_becomes_a_table_once),
+		cmocka_unit_test(a_reader_makes_no_lake),
+		cmocka_unit_test(no_owner_comes_while_it_is_read),
+		cmocka_unit_test(readers_go_through_the_owner),
+		cmocka_unit_test(what_would_write_is_refused),
+	};
+
+	if (argc == 5 && strcmp(argv[1], "commit") == 0)
+		return child_commit(argv[2], (unsigned)atoi(argv[3]), strtoul(argv[4], NULL, 10));
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
