@@ -1,6 +1,6 @@
 /* Opening a lake by its URL, its socket, and its refs: what does not depend on
  * where the lake is. The other parts of lake.h are in lake_history.c,
- * lake_read.c and lake_write.c. */
+ * lake_read.c and lake_write.c; lake_reading.c keeps writes away. */
 #include "core/lake.h"
 
 #include <assert.h>
