@@ -7,8 +7,9 @@
 
 #include <cmocka.h>
 
-#include "core/base/base.h"
+#include "core/base/file.h"
 #include "tests/lib/must.h"
+#include "tests/lib/read_back.h"
 #include "tests/lib/tempdir.h"
 
 int parquet_world_open(void **state)
@@ -34,4 +35,10 @@ int parquet_world_close(void **state)
 	tempdir_remove(&w->dir);
 	free(w);
 	return 0;
+}
+
+void parquet_world_read_back(struct parquet_world *w, struct written_file *f, struct buf *out)
+{
+	read_back(w->lake, f, out);
+	MUST(file_replace(w->file, out->data, out->len, &err));
 }

@@ -4,7 +4,7 @@
 #define TIDEMARK_TESTS_PARQUET_WORLD_H
 
 #include "connector/columnar/parquet_file.h"
-#include "core/lake.h"
+#include "connector/writer/partition_writer.h"
 
 struct parquet_world {
 	char *dir;
@@ -15,5 +15,7 @@ struct parquet_world {
 
 int parquet_world_open(void **state);
 int parquet_world_close(void **state);
+/* read_back(); w->file holds the bytes too. */
+void parquet_world_read_back(struct parquet_world *w, struct written_file *f, struct buf *out);
 
 #endif

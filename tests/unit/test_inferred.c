@@ -14,7 +14,6 @@
 #include "connector/writer/json_line.h"
 #include "connector/writer/json_shape.h"
 #include "connector/writer/partition_writer.h"
-#include "core/base/file.h"
 #include "tests/lib/duck.h"
 #include "tests/lib/must.h"
 #include "tests/lib/oracle_runs.h"
@@ -51,23 +50,6 @@ static enum status append(struct partition_writer *p, int64_t offset, const char
 		value[len] = 'x';
 	}
 	return partition_writer_append(p, &r, &poison, err);
-}
-
-/* The file's bytes, by way of a commit; w->file holds them then. */
-static void read_back(struct parquet_world *w, struct written_file *f, struct buf *out)
-{
-	struct lake_txn *txn;
-	struct lake_id head, id;
-
-	buf_clear(out);
-	MUST(lake_resolve(w->lake, "main", &head, &err));
-	MUST(lake_txn_begin(w->lake, &head, &txn, &err));
-	MUST(lake_txn_put(txn, f->path, f->upload, f->content_type, &f->meta, &err));
-	f->upload = NULL;
-	MUST(lake_txn_prepare(txn, &id, &err));
-	MUST(lake_read(w->lake, &id, f->path, (size_t)1 << 30, out, &err));
-	lake_txn_free(txn);
-	MUST(file_replace(w->file, out->data, out->len, &err));
 }
 
 /* Its columns, "a BIGINT, b VARCHAR". */
@@ -164,7 +146,7 @@ static void test_types(void **state)
 		append_lines(p, shapes[i].records, 0);
 		MUST(partition_writer_finish(p, &files, &err));
 		assert_int_equal(files.n, 1);
-		read_back(w, &files.items[0], &bytes);
+		parquet_world_read_back(w, &files.items[0], &bytes);
 		columns_of(w, &found);
 		assert_string_equal(buf_str(&found), shapes[i].columns);
 		duck_ask(&found,
@@ -206,7 +188,7 @@ static void test_values(void **state)
 	assert_string_equal(lake_meta_get(&files.items[0].meta, "tidemark.offsets"), "0,8");
 	assert_string_equal(lake_meta_get(&files.items[1].meta, "tidemark.offsets"), "1-7,9-10");
 	assert_string_equal(lake_meta_get(&files.items[2].meta, "tidemark.offsets"), "22");
-	read_back(w, &files.items[1], &bytes);
+	parquet_world_read_back(w, &files.items[1], &bytes);
 	columns_of(w, &found);
 	assert_string_equal(buf_str(&found), "value JSON");
 	duck_ask(&found,
@@ -271,7 +253,7 @@ static void test_bounds(void **state)
 	assert_int_equal(files.n, 2);
 	assert_string_equal(lake_meta_get(&files.items[0].meta, "tidemark.offsets"), "0-59,61");
 	assert_string_equal(lake_meta_get(&files.items[1].meta, "tidemark.offsets"), "60");
-	read_back(w, &files.items[0], &bytes);
+	parquet_world_read_back(w, &files.items[0], &bytes);
 	duck_ask(&found,
 		 "SELECT typeof(counts) || ' ' || (typeof(deep) LIKE '%%(d JSON[])[])[])[])[])[])"
 		 "[])[]') || ' ' || (counts->>'k0') FROM read_parquet('%s') WHERE counts->>'k0' = "
@@ -306,7 +288,7 @@ static void test_long_names(void **state)
 		MUST(append(p, 0, json.data, &err));
 		MUST(partition_writer_finish(p, &files, &err));
 		assert_int_equal(files.n, 1);
-		read_back(w, &files.items[0], &bytes);
+		parquet_world_read_back(w, &files.items[0], &bytes);
 		duck_ask(&found, "SELECT to_json(t)::VARCHAR FROM read_parquet('%s') t", w->file);
 		assert_string_equal(buf_str(&found), buf_str(&json));
 	}
@@ -364,7 +346,7 @@ static void write_all(struct parquet_world *w, const struct writer_settings *s, 
 		AUTO(buf_release) struct buf wanted = BUF_INIT;
 		const char *offsets = lake_meta_get(&files.items[i].meta, "tidemark.offsets");
 
-		read_back(w, &files.items[i], &bytes);
+		parquet_world_read_back(w, &files.items[i], &bytes);
 		assert_true(oracle_runs_parse(offsets, &runs));
 		for (size_t k = 0; k < runs.n; k++)
 			for (int64_t o = runs.items[k].from; o <= runs.items[k].to; o++)
@@ -424,13 +406,13 @@ static void test_metadata(void **state)
 	MUST(append(p, 7, "{\"_Kafka\":1}", &err));
 	MUST(partition_writer_finish(p, &files, &err));
 	assert_int_equal(files.n, 2);
-	read_back(w, &files.items[0], &bytes);
+	parquet_world_read_back(w, &files.items[0], &bytes);
 	duck_ask(&found,
 		 "SELECT string_agg(typeof(a) || ' ' || a || ' ' || _kafka.offset || ' ' || "
 		 "_kafka.key::VARCHAR, '|' ORDER BY _kafka.offset) FROM read_parquet('%s')",
 		 w->file);
 	assert_string_equal(buf_str(&found), "JSON 1 5 k|JSON \"x\" 6 k");
-	read_back(w, &files.items[1], &bytes);
+	parquet_world_read_back(w, &files.items[1], &bytes);
 	duck_ask(&found, "SELECT value || ' ' || _kafka.offset FROM read_parquet('%s')", w->file);
 	assert_string_equal(buf_str(&found), "{\"_Kafka\":1} 7");
 }

@@ -19,6 +19,7 @@
 #include "tests/lib/must.h"
 #include "tests/lib/parquet_world.h"
 #include "tests/lib/random_avro.h"
+#include "tests/lib/read_back.h"
 
 static struct writer_settings settings_of(const struct parquet_world *w, const char *schema)
 {
@@ -46,21 +47,6 @@ static enum status append(struct partition_writer *p, int64_t offset, const void
 	return partition_writer_append(p, &r, &poison, err);
 }
 
-/* The object's bytes, by way of a commit. */
-static void bytes_of_file(const struct parquet_world *w, struct written_file *f, struct buf *out)
-{
-	struct lake_txn *txn;
-	struct lake_id head, id;
-
-	MUST(lake_resolve(w->lake, "main", &head, &err));
-	MUST(lake_txn_begin(w->lake, &head, &txn, &err));
-	MUST(lake_txn_put(txn, f->path, f->upload, f->content_type, &f->meta, &err));
-	f->upload = NULL;
-	MUST(lake_txn_prepare(txn, &id, &err));
-	MUST(lake_read(w->lake, &id, f->path, (size_t)1 << 30, out, &err));
-	lake_txn_free(txn);
-}
-
 /* Finishes the writer's one file, which is w->file then. */
 static void finish(struct parquet_world *w, struct partition_writer *p)
 {
@@ -69,7 +55,7 @@ static void finish(struct parquet_world *w, struct partition_writer *p)
 
 	MUST(partition_writer_finish(p, &files, &err));
 	assert_int_equal(files.n, 1);
-	bytes_of_file(w, &files.items[0], &bytes);
+	read_back(w->lake, &files.items[0], &bytes);
 	MUST(file_replace(w->file, bytes.data, bytes.len, &err));
 }
 

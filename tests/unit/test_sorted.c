@@ -13,7 +13,6 @@
 #include "connector/columnar/parquet_file.h"
 #include "connector/history/find.h"
 #include "connector/writer/partition_writer.h"
-#include "core/base/file.h"
 #include "tests/lib/duck.h"
 #include "tests/lib/must.h"
 #include "tests/lib/oracle_runs.h"
@@ -46,23 +45,6 @@ static enum status append(struct partition_writer *p, int64_t offset, const void
 	struct poison poison = {0};
 
 	return partition_writer_append(p, &r, &poison, err);
-}
-
-/* The file's bytes, by way of a commit; w->file holds them then. */
-static void read_back(struct parquet_world *w, struct written_file *f, struct buf *out)
-{
-	struct lake_txn *txn;
-	struct lake_id head, id;
-
-	buf_clear(out);
-	MUST(lake_resolve(w->lake, "main", &head, &err));
-	MUST(lake_txn_begin(w->lake, &head, &txn, &err));
-	MUST(lake_txn_put(txn, f->path, f->upload, f->content_type, &f->meta, &err));
-	f->upload = NULL;
-	MUST(lake_txn_prepare(txn, &id, &err));
-	MUST(lake_read(w->lake, &id, f->path, (size_t)1 << 30, out, &err));
-	lake_txn_free(txn);
-	MUST(file_replace(w->file, out->data, out->len, &err));
 }
 
 static const char *offsets_of(const struct written_file *f)
@@ -168,7 +150,7 @@ static void test_order_of_each_type(void **state)
 		MUST(partition_writer_finish(p, &files, &err));
 		assert_int_equal(files.n, 1);
 		assert_int_equal(files.items[0].records, rows);
-		read_back(w, &files.items[0], &bytes);
+		parquet_world_read_back(w, &files.items[0], &bytes);
 		check_order(w, "b.c ASC NULLS LAST");
 		check_offsets(w, &files.items[0]);
 	}
@@ -232,7 +214,7 @@ static void test_several_columns(void **state)
 			    "topics/orders/partition=0/orders+0+0000000100.parquet");
 	assert_int_equal(files.items[0].first_offset, 100);
 	assert_int_equal(files.items[0].last_offset, 20099);
-	read_back(w, &files.items[0], &bytes);
+	parquet_world_read_back(w, &files.items[0], &bytes);
 	check_order(w, "b.c NULLS LAST, s NULLS LAST");
 	check_offsets(w, &files.items[0]);
 	duck_ask(&found,
@@ -281,7 +263,7 @@ static void write_all(struct parquet_world *w, bool used_before, struct buf *out
 		assert_int_equal(files.items[i].first_offset, next);
 		next = files.items[i].last_offset + 1;
 		assert_int_equal(files.items[i].records, next - files.items[i].first_offset);
-		read_back(w, &files.items[i], &bytes);
+		parquet_world_read_back(w, &files.items[i], &bytes);
 		check_order(w, "s");
 		check_offsets(w, &files.items[i]);
 		buf_addf(out, "%s %s\n", files.items[i].path, offsets_of(&files.items[i]));
@@ -436,7 +418,7 @@ static void test_lacking_columns(void **state)
 		assert_int_equal(files.n, 1);
 		if (i)
 			assert_string_equal(offsets_of(&files.items[0]), "0-499");
-		read_back(w, &files.items[0], &bytes);
+		parquet_world_read_back(w, &files.items[0], &bytes);
 		check_order(w, i ? "n" : "b.c NULLS LAST");
 		check_offsets(w, &files.items[0]);
 	}
