@@ -76,7 +76,10 @@ checked_in_python() { # after the bad flights of `gated`
 		tidemark status flights-checked | grep -q "gate expectations: 'delay is a number' fails for"
 }
 deadletters() { # the bad flights of the run before do not fit the schema
-	run config/flights-avro.properties 0 && tidemark ls -r main:_deadletters/ | grep -q flights
+	run config/flights-avro.properties 0 && tidemark ls -r main:_deadletters/ | grep -q flights || return 1
+	tidemark sql 'SELECT connector_name, topic, stage, count(*) = (SELECT sum(deadletters) FROM lake$checkpoints)
+		FROM lake$deadletters GROUP BY ALL' >"$dir/log" 2>&1
+	[ "$(tail -n +2 "$dir/log")" = flights-avro,flights,VALUE_CONVERTER,true ]
 }
 
 for config in config/*.properties; do
