@@ -314,6 +314,57 @@ static void what_would_write_is_refused(void **state)
 	}
 }
 
+/* ---- the commands ---- */
+
+static const struct reading_command {
+	const char *words[4]; /* behind --lake DIR */
+	int exit_code;
+} reading_commands[] = {
+	{{"log"}, 0},
+	{{"show", "main"}, 0},
+	{{"diff", "main~1", "main"}, 0},
+	{{"ls", "main:"}, 0},
+	{{"cat", "main:a"}, 0},
+	{{"stat", "main:a"}, 0},
+	{{"changes", "dev"}, 0},
+	{{"reflog"}, 0},
+	{{"branch"}, 0},
+	{{"tag"}, 0},
+	{{"status"}, 0},
+	{{"sql", "SELECT count(*) FROM \"lake$commits\""}, 0},
+	{{"find", "topic:0:0"}, 5}, /* no connector has been here */
+	{{"checkpoint", "none"}, 5},
+};
+
+static void commands_that_read_change_no_file(void **state)
+{
+	AUTO(tempdir_remove) char *dir = tempdir_new();
+	struct lake *lake = open_lake(dir);
+
+	(void)state;
+	commit_bytes(lake, "main", "a", "1", 1);
+	make_branch(lake, "dev");
+	stage(lake, "dev", "b", "staged");
+	lake_close(lake);
+	for (size_t i = 0; i < ARRAY_SIZE(reading_commands); i++) {
+		const struct reading_command *c = &reading_commands[i];
+		const char *argv[] = {"--lake", dir, c->words[0], c->words[1], c->words[2], NULL};
+		AUTO(buf_release) struct buf before = BUF_INIT;
+		AUTO(buf_release) struct buf after = BUF_INIT;
+		AUTO(buf_release) struct buf said = BUF_INIT;
+		int rc;
+
+		look_into(dir, &before);
+		rc = child_tidemark(argv, NULL, &said);
+		look_into(dir, &after);
+		if (!WIFEXITED(rc) || WEXITSTATUS(rc) != c->exit_code)
+			fail_msg("%s ends with %x: %s", c->words[0], rc, buf_str(&said));
+		if (strcmp(buf_str(&before), buf_str(&after)) != 0)
+			fail_msg("%s changed the lake's folder:\n%s\n%s", c->words[0],
+				 buf_str(&before), buf_str(&after));
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -325,6 +376,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(no_owner_comes_while_it_is_read),
 		cmocka_unit_test(readers_go_through_the_owner),
 		cmocka_unit_test(what_would_write_is_refused),
+		cmocka_unit_test(commands_that_read_change_no_file),
 	};
 
 	if (argc == 5 && strcmp(argv[1], "commit") == 0)

@@ -204,18 +204,42 @@ static int work(const char *dir, uint64_t seed, struct disk_journal *journal)
 
 /* ---- after the loss ---- */
 
-/* In a child: opens the lake and says what it shows; proves that it takes a
- * commit. */
+/* What the first command after it sees that only reads. ST_USAGE: no lake yet. */
+static enum status look_first(const char *dir, char digest[static LAKE_DIGEST_BYTES],
+			      struct err *err)
+{
+	static const struct lake_options read = {.access = LAKE_READ};
+	AUTO(buf_release) struct buf text = BUF_INIT;
+	AUTO(lake_closep) struct lake *lake = NULL;
+	enum status st = lake_open(dir, &read, &lake, err);
+
+	if (st == ST_OK)
+		st = lake_state(lake, &text, err);
+	if (st == ST_OK)
+		lake_digest(buf_str(&text), text.len, digest);
+	return st;
+}
+
+/* In a child: opens the lake and says what it shows, to who only reads and then to
+ * an owner; proves that it takes a commit. */
 static int look(const char *dir, char digest[static LAKE_DIGEST_BYTES])
 {
 	AUTO(buf_release) struct buf text = BUF_INIT;
 	struct work w = {.dir = dir, .rng = rng_seeded(99), .err = ERR_INIT, .step = 1000};
-	enum status st = lake_open(dir, &options, &w.lake, &w.err);
+	char first[LAKE_DIGEST_BYTES];
+	enum status read = look_first(dir, first, &w.err);
+	enum status st = read == ST_USAGE ? ST_OK : read;
 
+	if (st == ST_OK)
+		st = lake_open(dir, &options, &w.lake, &w.err);
 	if (st == ST_OK)
 		st = lake_state(w.lake, &text, &w.err);
 	if (st == ST_OK) {
 		lake_digest(buf_str(&text), text.len, digest);
+		if (read == ST_OK && strcmp(first, digest) != 0)
+			st = err_set(&w.err, ST_DAMAGED, "who only reads saw another state");
+	}
+	if (st == ST_OK) {
 		st = commit_files(&w, 2, 20000);
 	}
 	if (st != ST_OK)
