@@ -307,24 +307,34 @@ static uint64_t log_bytes(const char *meta)
 	return bytes;
 }
 
-/* Opens without a write. False where writing is called for: to make a table of a
- * long log, to make a write durable before it is shown (it was counted in the
- * log alone, by an owner that died before its sync had ended or been noted), or
- * because something is damaged, which open_to_write() mends or reports. */
-static bool open_to_read(struct embedded *e)
+/* Opens without a write, or says why it must be written to before it is read:
+ * to make a table of a long log, or to make a write durable before it is shown
+ * (the log alone counts it, where an owner died before its sync had ended or been
+ * noted). Or something is damaged. */
+static enum status open_to_read(struct embedded *e, bool writable, struct err *err)
 {
 	AUTO(freep) char *meta = xasprintf("%s/meta", e->root);
 	uint64_t log = log_bytes(meta);
 	uint64_t kept = 0;
+	enum status st;
 
-	if (log > READ_LOG_BYTES || sequence_read(e->root, &kept, NULL) != ST_OK ||
-	    db_open_to_read(meta, DB_WHOLE_LOG, &e->db, NULL) != ST_OK)
-		return false;
-	if (check_sequence(e, kept, NULL) == ST_OK && (e->sequence == kept || log == 0) &&
-	    find_expired(e, NULL) == ST_OK)
-		return true;
-	db_close(MOVE(e->db));
-	return false;
+	if (writable && log > READ_LOG_BYTES)
+		return err_set(err, ST_FAILED, "the log of %s is long", e->root);
+	st = sequence_read(e->root, &kept, err);
+	if (st == ST_OK)
+		st = db_open_to_read(meta, DB_WHOLE_LOG, &e->db, err);
+	if (st == ST_OK)
+		st = check_sequence(e, kept, err);
+	if (st == ST_OK && e->sequence > kept && log > 0)
+		st = err_set(err, ST_FAILED,
+			     "write %llu of %s may not be on disk yet; open the lake once where it "
+			     "can be written to",
+			     (unsigned long long)e->sequence, e->root);
+	if (st == ST_OK)
+		st = find_expired(e, err);
+	if (st != ST_OK)
+		db_close(MOVE(e->db));
+	return st;
 }
 
 static enum status open_to_write(struct embedded *e, bool is_new, struct err *err)
@@ -351,15 +361,25 @@ static enum status open_to_write(struct embedded *e, bool is_new, struct err *er
 	return st;
 }
 
+/* A reader that may write where it must is as good as an owner, and has its
+ * messages and its tolerance of a power loss. */
+static enum status open_for_reader(struct embedded *e, bool writable, struct err *err)
+{
+	if (!writable)
+		return open_to_read(e, false, err);
+	return open_to_read(e, true, NULL) == ST_OK ? ST_OK : open_to_write(e, false, err);
+}
+
 enum status embedded_open(const char *folder, enum embedded_mode mode,
 			  const struct lake_options *options, struct lake **out, struct err *err)
 {
 	struct embedded *e = embedded_new(folder, options);
-	bool is_new = false;
-	enum status st = folder_claim(folder, mode, &e->lock_fd, &is_new, err);
+	bool reads = options->access == LAKE_READ, is_new = false, writable = true;
+	enum status st =
+		folder_claim(folder, mode, &e->lock_fd, &is_new, reads ? &writable : NULL, err);
 
-	if (st == ST_OK && (options->access != LAKE_READ || !open_to_read(e)))
-		st = open_to_write(e, is_new, err);
+	if (st == ST_OK)
+		st = reads ? open_for_reader(e, writable, err) : open_to_write(e, is_new, err);
 	if (st != ST_OK) {
 		embedded_close(&e->base);
 		return st;

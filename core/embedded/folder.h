@@ -18,9 +18,11 @@
 /* Makes the folder where mode says so, takes its lock and checks its format.
  * lock_out   to be closed by the caller, last
  * new_out    FORMAT is not there yet: fill the lake, then folder_finish()
+ * writable_out  may LOCK be written? NULL: it must; else who may not, by its mode or
+ *            because the file system is read-only, has the lock unnamed
  * Errors: those of embedded_open(). */
 MUST_CHECK enum status folder_claim(const char *root, enum embedded_mode mode, int *lock_out,
-				    bool *new_out, struct err *err);
+				    bool *new_out, bool *writable_out, struct err *err);
 /* For an owner that writes: makes what is missing of it, and empties tmp/. */
 MUST_CHECK enum status folder_prepare(const char *root, struct err *err);
 /* Is there a FORMAT that we read? ST_USAGE, ST_DAMAGED. */

@@ -21,6 +21,7 @@
 #include "tests/lib/lake_steps.h"
 #include "tests/lib/must.h"
 #include "tests/lib/tempdir.h"
+#include "tests/lib/virtual_clock.h"
 
 static const struct lake_options own = {.access = LAKE_OWN, .create = true, .committer = "tester"};
 
@@ -110,11 +111,23 @@ static void has_one_owner(void **state)
 {
 	AUTO(tempdir_remove) char *dir = tempdir_new();
 	AUTO(freep) char *pid = xasprintf("process %ld", (long)getpid());
+	AUTO(freep) char *lock = path_in(dir, "LOCK");
 	struct lake *lake = open_lake(dir);
+	AUTO(closep) int fd = open(lock, O_WRONLY | O_TRUNC);
+	struct lake_options patient = own; /* it waits by this clock */
+	struct virtual_clock clock;
 	struct lake *second = NULL;
 
 	(void)state;
-	MUST_SAY(ST_BUSY, pid, lake_open(dir, &own, &second, &err));
+	virtual_clock_init(&clock, 1700000000000);
+	patient.clock = &clock.clock;
+	MUST_SAY(ST_BUSY, "(unknown)", lake_open(dir, &patient, &second, &err));
+	/* of an owner that is gone: who may not write here leaves it */
+	MUST(fd_pwrite_all(fd, "999999999\n", 10, 0, lock, &err));
+	MUST_SAY(ST_BUSY, "(unknown)", lake_open(dir, &patient, &second, &err));
+	lake_close(lake);
+	lake = open_lake(dir);
+	MUST_SAY(ST_BUSY, pid, lake_open(dir, &patient, &second, &err));
 	lake_close(lake);
 	second = open_lake(dir);
 	lake_close(second);

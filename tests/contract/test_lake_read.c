@@ -181,6 +181,59 @@ static void a_reader_makes_no_lake(void **state)
 	assert_null(lake);
 }
 
+/* ---- who may not write ---- */
+
+/* As a user that may not; 0: read, 1: an owner would be refused, as it must. */
+static int child_read_only(const char *dir, unsigned n, size_t len)
+{
+	const struct lake_options own = {.access = LAKE_OWN};
+	struct lake *lake = NULL;
+
+	if (geteuid() == 0 && setresuid(65534, 65534, 65534) < 0)
+		_exit(2);
+	MUST_SAY(ST_IO, "LOCK", lake_open(dir, &own, &lake, &err));
+	assert_false(read_all_of(dir, n, len));
+	_exit(0); /* a leak checker has lost its rights too */
+}
+
+static int read_without_rights(const char *dir, unsigned n, size_t len)
+{
+	AUTO(freep) char *forbid = xasprintf("chmod -R a+rX,a-w '%s'", dir);
+	AUTO(freep) char *permit = xasprintf("chmod -R u+w '%s'", dir);
+	AUTO(freep) char *times = xasprintf("%u", n);
+	AUTO(freep) char *bytes = xasprintf("%zu", len);
+	const char *argv[] = {"read-only", dir, times, bytes, NULL};
+	int rc;
+
+	assert_int_equal(system(forbid), 0);
+	rc = child_run(argv, NULL, NULL);
+	assert_int_equal(system(permit), 0);
+	return rc;
+}
+
+static void a_reader_needs_no_right_to_write(void **state)
+{
+	AUTO(tempdir_remove) char *dir = tempdir_new();
+
+	(void)state;
+	assert_int_equal(commit_and_die(dir, 5, 300, NULL), 0);
+	assert_int_equal(read_without_rights(dir, 5, 300), 0);
+	assert_int_equal(commit_and_die(dir, 30, 15000, NULL), 0);
+	assert_int_equal(read_without_rights(dir, 30, 15000), 0); /* the long log too */
+}
+
+static void without_that_right_nothing_is_shown_that_may_go_away(void **state)
+{
+	AUTO(tempdir_remove) char *dir = tempdir_new();
+	int rc = commit_and_die(dir, 5, 300, "lake.sequence.write:4");
+
+	(void)state;
+	assert_true(WIFSIGNALED(rc));
+	assert_int_not_equal(read_without_rights(dir, 3, 300), 0);
+	assert_true(read_all_of(dir, 3, 300));
+	assert_int_equal(read_without_rights(dir, 3, 300), 0);
+}
+
 /* ---- beside others ---- */
 
 static void no_owner_comes_while_it_is_read(void **state)
@@ -373,12 +426,17 @@ int main(int argc, char **argv)
 		cmocka_unit_test(what_nobody_acknowledged_is_made_durable_before_it_is_shown),
 		cmocka_unit_test(a_long_log_becomes_a_table_once),
 		cmocka_unit_test(a_reader_makes_no_lake),
+		cmocka_unit_test(a_reader_needs_no_right_to_write),
+		cmocka_unit_test(without_that_right_nothing_is_shown_that_may_go_away),
 		cmocka_unit_test(no_owner_comes_while_it_is_read),
 		cmocka_unit_test(readers_go_through_the_owner),
 		cmocka_unit_test(what_would_write_is_refused),
 		cmocka_unit_test(commands_that_read_change_no_file),
 	};
 
+	if (argc == 5 && strcmp(argv[1], "read-only") == 0)
+		return child_read_only(argv[2], (unsigned)atoi(argv[3]),
+				       strtoul(argv[4], NULL, 10));
 	if (argc == 5 && strcmp(argv[1], "commit") == 0)
 		return child_commit(argv[2], (unsigned)atoi(argv[3]), strtoul(argv[4], NULL, 10));
 	return cmocka_run_group_tests(tests, NULL, NULL);
