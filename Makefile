@@ -35,6 +35,11 @@ CPPFLAGS += -I. -I$(B)/gen -D_GNU_SOURCE -DTIDEMARK_VERSION='"$(VERSION)"' $(rdk
 	-isystem $(duckdb-dir)/include -DTIDEMARK_DUCKDB='"$(duckdb-dir)/lib/libduckdb.so"'
 CFLAGS += -std=gnu17 $(flags-$(MODE)) $(WARN) -fno-strict-aliasing -pthread
 LDFLAGS += $(filter -fsanitize=%,$(flags-$(MODE))) -pthread
+# core/embedded/rocksdb_crc32c.c
+rocksdb-crc32c := _ZN7rocksdb6crc32c6ExtendEjPKcm
+ifeq ($(shell uname -m),x86_64)
+LDFLAGS += -Wl,-u,$(rocksdb-crc32c),--export-dynamic-symbol=$(rocksdb-crc32c)
+endif
 
 # A system librdkafka that is new enough, else the one that `make deps` built;
 # with the thread sanitizer always that, built with it.
@@ -120,6 +125,7 @@ $(B)/tidemark: $(B)/$(main:.c=.o) $(B)/libtidemark.a | $(B)/tidemark-sql
 
 # The process of a query, whose start is a part of each answer, and who looks for DuckDB's
 # 40,000 symbols: with nothing but the C library, and its allocator.
+$(B)/tidemark-sql: LDFLAGS := $(filter-out %$(rocksdb-crc32c),$(LDFLAGS))
 $(B)/tidemark-sql: LIBS := $(foreach l,$(archives) crypto,$(call archive,$l)) -ldl
 $(B)/tidemark-sql: $(B)/$(sql-main:.c=.o) $(B)/libtidemark.a
 	$(call say,LD,$@)
