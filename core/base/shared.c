@@ -3,13 +3,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct shared *shared_new(const void *data, size_t len)
+struct shared *shared_alloc(size_t len)
 {
 	struct shared *s = xmalloc(sizeof(*s) + len);
 
 	atomic_init(&s->holders, 1);
 	atomic_init(&s->verified, false);
 	s->len = len;
+	return s;
+}
+
+struct shared *shared_new(const void *data, size_t len)
+{
+	struct shared *s = shared_alloc(len);
+
 	memcpy(s->data, data, len);
 	return s;
 }

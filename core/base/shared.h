@@ -17,7 +17,9 @@ struct shared {
 	unsigned char data[];
 };
 
-/* A copy of data, held once and not verified. */
+/* Held once and not verified: bytes to be filled before another sees them, or a
+ * copy of data. */
+struct shared *shared_alloc(size_t len);
 struct shared *shared_new(const void *data, size_t len);
 struct shared *shared_hold(struct shared *s);
 void shared_drop(struct shared *s); /* NULL is fine */

@@ -367,6 +367,11 @@ struct db_batch *db_batch_new(void)
 	return batch;
 }
 
+void db_batch_clear(struct db_batch *batch)
+{
+	rocks.writebatch_clear(batch->batch);
+}
+
 void db_batch_free(struct db_batch *batch)
 {
 	if (!batch)
@@ -404,7 +409,7 @@ void db_write(struct db *db, struct db_batch *batch)
 	rocks.write(db->handle, db->lazy, batch->batch, &text);
 	if (text)
 		die(text);
-	rocks.writebatch_clear(batch->batch);
+	db_batch_clear(batch);
 	compact_from(db, WRITER_COMPACTS);
 }
 

@@ -52,7 +52,8 @@ void db_delete(struct db *db, const struct buf *key);
 
 struct db_batch;
 struct db_batch *db_batch_new(void);
-void db_batch_free(struct db_batch *batch);
+void db_batch_clear(struct db_batch *batch); /* keeps the memory */
+void db_batch_free(struct db_batch *batch); /* NULL is fine */
 AUTO_DESTRUCTOR(struct db_batch, db_batch_free)
 void db_batch_put(struct db_batch *batch, const struct buf *key, const void *value, size_t len);
 void db_batch_delete(struct db_batch *batch, const struct buf *key);

@@ -22,6 +22,7 @@ static void embedded_close(struct lake *lake)
 {
 	struct embedded *e = embedded_of(lake);
 
+	db_batch_free(e->node_batch);
 	db_close(e->db);
 	sequence_close(&e->file);
 	node_cache_free(e->cache);

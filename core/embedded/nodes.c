@@ -54,17 +54,29 @@ struct writer {
 	struct embedded *e;
 	struct db_batch *batch;
 	size_t bytes;
+	bool swollen; /* the batch, by an entry of megabytes */
 };
+
+/* A batch keeps its memory, so it is used again; a second writer at the same time has
+ * one of its own. */
+static struct writer writer_new(struct embedded *e)
+{
+	struct db_batch *batch = atomic_exchange(&e->node_batch, NULL);
+
+	return (struct writer){.e = e, .batch = batch ? batch : db_batch_new()};
+}
 
 static void writer_release(struct writer *w)
 {
-	db_batch_free(w->batch);
+	db_batch_clear(w->batch);
+	db_batch_free(w->swollen ? w->batch : atomic_exchange(&w->e->node_batch, w->batch));
 }
 
 static void writer_flush(struct writer *w)
 {
 	if (w->bytes)
 		db_write(w->e->db, w->batch);
+	w->swollen |= w->bytes > 4 * BATCH_BYTES;
 	w->bytes = 0;
 	KILL_POINT("lake.node.put");
 }
@@ -82,23 +94,20 @@ static enum status writer_get(void *ctx, const struct hash *id, struct shared **
 	return node_get(w->e, id, out, err);
 }
 
-static enum status writer_put(void *ctx, const struct hash *id, const void *data, size_t len,
+static enum status writer_put(void *ctx, const struct hash *id, struct shared *bytes,
 			      struct err *err)
 {
 	struct writer *w = ctx;
 	AUTO(buf_release) struct buf key = BUF_INIT;
-	AUTO(shared_dropp) struct shared *bytes = NULL;
-	enum status st = space_take(&w->e->space, 2 * len, err);
+	enum status st = space_take(&w->e->space, 2 * bytes->len, err);
 
 	if (st != ST_OK)
 		return st;
 	key_node(&key, id);
 	gate_fresh(&w->e->gate, id->bytes);
-	db_batch_put(w->batch, &key, data, len);
-	bytes = shared_new(data, len);
-	atomic_store(&bytes->verified, true); /* the id was made of them */
+	db_batch_put(w->batch, &key, bytes->data, bytes->len);
 	node_cache_put(w->e->cache, id->bytes, use_of(KEY_NODE, bytes), bytes);
-	w->bytes += len;
+	w->bytes += bytes->len;
 	if (w->bytes >= BATCH_BYTES)
 		writer_flush(w);
 	return ST_OK;
@@ -113,7 +122,7 @@ enum status embedded_apply(struct embedded *e, const struct hash *root,
 			   const struct tree_change *changes, size_t n, struct hash *root_out,
 			   struct err *err)
 {
-	AUTO(writer_release) struct writer w = {.e = e, .batch = db_batch_new()};
+	AUTO(writer_release) struct writer w = writer_new(e);
 	struct node_store store = store_of(&w);
 	enum status st = tree_apply(&store, root, changes, n, root_out, err);
 
@@ -126,7 +135,7 @@ enum status embedded_tree_merge(struct embedded *e, const struct merge_roots *fr
 				enum tree_prefer prefer, struct hash *root_out,
 				struct buf *conflicts_out, struct err *err)
 {
-	AUTO(writer_release) struct writer w = {.e = e, .batch = db_batch_new()};
+	AUTO(writer_release) struct writer w = writer_new(e);
 	struct node_store store = store_of(&w);
 	enum status st = tree_merge(&store, from->base, from->ours, from->theirs, prefer, root_out,
 				    conflicts_out, err);

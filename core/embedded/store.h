@@ -33,6 +33,7 @@ struct embedded {
 	int lock_fd;
 	struct db *db;
 	struct node_cache *cache;
+	struct db_batch *_Atomic node_batch; /* empty, for the next writer of nodes; or NULL */
 	struct verified *verified;
 	struct space space;
 

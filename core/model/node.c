@@ -363,17 +363,20 @@ void node_builder_add_items(struct node_builder *b, const struct node *n, size_t
 enum status node_builder_put(struct node_builder *b, const struct node_store *store,
 			     struct hash *id_out, struct err *err)
 {
-	AUTO(buf_release) struct buf raw = BUF_INIT;
+	AUTO(shared_dropp) struct shared *raw = NULL;
+	AUTO(buf_release) struct buf head = BUF_INIT;
 	enum status st;
 
 	assert(b->n > 0);
-	buf_reserve(&raw, b->body.len + 16);
-	buf_addc(&raw, NODE_FORMAT);
-	buf_addc(&raw, (char)b->level);
-	buf_add_varint(&raw, b->n);
-	buf_addbuf(&raw, &b->body);
-	hash_of(raw.data, raw.len, id_out);
-	st = store->put(store->ctx, id_out, raw.data, raw.len, err);
+	buf_addc(&head, NODE_FORMAT);
+	buf_addc(&head, (char)b->level);
+	buf_add_varint(&head, b->n);
+	raw = shared_alloc(head.len + b->body.len);
+	memcpy(raw->data, head.data, head.len);
+	memcpy(raw->data + head.len, b->body.data, b->body.len);
+	hash_of(raw->data, raw->len, id_out);
+	atomic_store_explicit(&raw->verified, true, memory_order_relaxed);
+	st = store->put(store->ctx, id_out, raw, err);
 	buf_clear(&b->body);
 	b->n = 0;
 	b->count = 0;

@@ -23,10 +23,9 @@ struct node_store {
 	/* The node's bytes, held for the caller (ST_NOT_FOUND, ST_DAMAGED, ST_IO). The
 	 * tree compares them with the hash where nobody has before. */
 	enum status (*get)(void *ctx, const struct hash *id, struct shared **out, struct err *err);
-	/* Stores bytes under their hash; storing again is fine. get finds them from
-	 * then on. */
-	enum status (*put)(void *ctx, const struct hash *id, const void *data, size_t len,
-			   struct err *err);
+	/* Stores bytes, verified, under their hash; storing again is fine. get finds them
+	 * from then on. */
+	enum status (*put)(void *ctx, const struct hash *id, struct shared *bytes, struct err *err);
 };
 
 /* The root of the empty tree is all zero and is not stored. */

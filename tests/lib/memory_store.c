@@ -53,22 +53,33 @@ static enum status get(void *ctx, const struct hash *id, struct shared **out, st
 	return ST_OK;
 }
 
-static enum status put(void *ctx, const struct hash *id, const void *data, size_t len,
-		       struct err *err)
+static void add(struct memory_store *m, const void *data, size_t len, const struct hash *id)
 {
-	struct memory_store *m = ctx;
 	struct memory_node *n;
 
-	(void)err;
-	m->puts++;
 	if (2 * (m->n + 1) > m->cap)
 		grow(m);
 	n = slot_of(m->slots, m->cap, id);
 	if (n->data)
-		return ST_OK;
+		return;
 	*n = (struct memory_node){.id = *id, .data = xmemdup(data, len), .len = len};
 	m->n++;
 	m->bytes += len;
+}
+
+void memory_store_put(struct memory_store *m, const void *data, size_t len, struct hash *id_out)
+{
+	hash_of(data, len, id_out);
+	add(m, data, len, id_out);
+}
+
+static enum status put(void *ctx, const struct hash *id, struct shared *bytes, struct err *err)
+{
+	struct memory_store *m = ctx;
+
+	(void)err;
+	m->puts++;
+	add(m, bytes->data, bytes->len, id);
 	return ST_OK;
 }
 

@@ -20,6 +20,8 @@ struct memory_store {
 };
 
 void memory_store_release(struct memory_store *m);
+/* Stores any bytes, a node or not, under their hash. */
+void memory_store_put(struct memory_store *m, const void *data, size_t len, struct hash *id_out);
 struct node_store memory_store_nodes(struct memory_store *m);
 /* NULL where it is not there. */
 struct memory_node *memory_store_find(struct memory_store *m, const struct hash *id);

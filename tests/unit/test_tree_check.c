@@ -227,14 +227,6 @@ static void finds_a_node_that_is_missing_or_other_bytes(void **state)
 	}
 }
 
-static void put_raw(struct memory_store *m, const void *data, size_t len, struct hash *id)
-{
-	const struct node_store store = memory_store_nodes(m);
-
-	hash_of(data, len, id);
-	MUST(store.put(m, id, data, len, &err));
-}
-
 static void finds_bytes_that_are_no_node(void **state)
 {
 	static const struct {
@@ -257,7 +249,7 @@ static void finds_bytes_that_are_no_node(void **state)
 		struct said said = {.nodes = 0};
 		struct hash id;
 
-		put_raw(&m, nodes[i].bytes, nodes[i].len, &id);
+		memory_store_put(&m, nodes[i].bytes, nodes[i].len, &id);
 		if (check(&m, &id, &said) || said.nodes != 1)
 			fail_msg("node %zu is taken for sound", i);
 	}
