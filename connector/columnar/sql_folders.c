@@ -341,7 +341,12 @@ static json_t *part_of(json_t *parts, json_t *by_values, const char *values)
 	return part;
 }
 
-/* JSON is read as a whole, to find its columns. */
+/* JSON whose type does not say all (sql_union.h) is read as a whole, to find the rest. */
+static bool can_leave_out(const json_t *group)
+{
+	return !is_json(group) || json_is_string(json_object_get(group, "type"));
+}
+
 static json_t *parts_of(const struct sql_folders *f, const size_t *of, const json_t *group)
 {
 	const json_t *files = json_object_get(group, "files");
@@ -352,7 +357,7 @@ static json_t *parts_of(const struct sql_folders *f, const size_t *of, const jso
 	{
 		AUTO(buf_release) struct buf values = BUF_INIT;
 
-		if (!is_json(group) && !f->items[of[i]].plans)
+		if (can_leave_out(group) && !f->items[of[i]].plans)
 			continue;
 		sql_folders_add_values(f, &f->items[of[i]], &values);
 		json_array_append(
@@ -361,6 +366,15 @@ static json_t *parts_of(const struct sql_folders *f, const size_t *of, const jso
 	}
 	json_decref(by_values);
 	return parts;
+}
+
+static json_t *files_of(const json_t *parts)
+{
+	json_t *files = json_array(), *part;
+	size_t i;
+
+	json_array_foreach(parts, i, part) json_array_extend(files, json_object_get(part, "files"));
+	return files;
 }
 
 static bool has_own_columns(const struct sql_folders *f)
@@ -376,8 +390,18 @@ void sql_folders_split(const struct sql_folders *f, json_t *groups)
 	json_t *group;
 	size_t i;
 
-	json_array_foreach(groups, i, group) if (!is_json(group) || has_own_columns(f))
-		json_object_set_new(group, "parts", parts_of(f, f->of[i], group));
+	json_array_foreach(groups, i, group)
+	{
+		json_t *parts;
+
+		if (is_json(group) && !has_own_columns(f))
+			continue;
+		parts = parts_of(f, f->of[i], group);
+		/* one scan reads the parts of JSON together */
+		if (is_json(group))
+			json_object_set_new(group, "files", files_of(parts));
+		json_object_set_new(group, "parts", parts);
+	}
 }
 
 /* ---- as a table function ---- */

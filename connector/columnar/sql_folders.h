@@ -61,8 +61,8 @@ void sql_folders_add_values(const struct sql_folders *f, const struct sql_folder
 /* A SELECT of all folders as table functions. table: its index in *sets (below). */
 void sql_folders_add_functions(const struct sql_folders *f, size_t table, struct buf *out);
 /* Sets each group's "parts", [{"files":[PATH],"values":TEXT}]: of the folders that a plan
- * holds; of JSON, of which all is read to find its columns, of all folders; none where it gets no
- * column of them. */
+ * holds. Of JSON without the text of a "type" (sql_union.h) they are of all folders; JSON that gets
+ * no column of folders has none, and else "files" becomes what is in the parts. */
 void sql_folders_split(const struct sql_folders *f, json_t *groups);
 
 /* sets: where the function finds the table's folders; borrowed for con's life. */

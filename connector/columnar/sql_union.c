@@ -87,14 +87,51 @@ static void add_lines(struct buf *out, const json_t *group, const json_t *files,
 	}
 }
 
+/* At any depth, of the types that JSON is found to have. Takes it over. */
+static bool has_time(const struct duckdb_api *duck, duckdb_logical_type type)
+{
+	bool found = false;
+
+	switch (duck->get_type_id(type)) {
+	case DUCKDB_TYPE_DATE:
+	case DUCKDB_TYPE_TIME:
+	case DUCKDB_TYPE_TIME_NS:
+	case DUCKDB_TYPE_TIME_TZ:
+	case DUCKDB_TYPE_TIMESTAMP:
+	case DUCKDB_TYPE_TIMESTAMP_S:
+	case DUCKDB_TYPE_TIMESTAMP_MS:
+	case DUCKDB_TYPE_TIMESTAMP_NS:
+	case DUCKDB_TYPE_TIMESTAMP_TZ:
+		found = true;
+		break;
+	case DUCKDB_TYPE_LIST:
+		found = has_time(duck, duck->list_type_child_type(type));
+		break;
+	case DUCKDB_TYPE_MAP:
+		found = has_time(duck, duck->map_type_value_type(type));
+		break;
+	case DUCKDB_TYPE_STRUCT:
+		for (idx_t i = 0; i < duck->struct_type_child_count(type) && !found; i++)
+			found = has_time(duck, duck->struct_type_child_type(type, i));
+		break;
+	default:
+		break;
+	}
+	duck->destroy_logical_type(&type);
+	return found;
+}
+
 /* Does the text say all of the type? Times have forms that are found with it. */
 static bool is_plain(struct sql_session *s, const char *type)
 {
+	const struct duckdb_api *duck = s->duck;
 	AUTO(freep) char *sql = xasprintf("SELECT NULL::%s", type);
-	struct err ignored = ERR_INIT;
+	duckdb_prepared_statement p = NULL;
+	bool plain = duck->prepare(s->con, sql, &p) == DuckDBSuccess &&
+		     !has_time(duck, duck->prepared_statement_column_logical_type(p, 0));
 
-	return !strstr(type, "DATE") && !strstr(type, "TIME") &&
-	       sql_session_run(s, sql, &ignored) == ST_OK;
+	duck->destroy_prepare(&p);
+	return plain;
 }
 
 /* Lines are read once to find their type: each binding of the query would read them
@@ -409,7 +446,7 @@ static enum status add_select(struct buf *out, const struct arm *arm, const json
 	return add_source(out, arm->group, files, err);
 }
 
-/* A group, or what is left of it, folder by folder. */
+/* A group, or what is left of it, folder by folder; JSON in one scan. */
 static enum status add_arm(struct buf *out, const struct arm *arm, struct err *err)
 {
 	const json_t *parts = json_object_get(arm->group, "parts"), *part;
@@ -417,6 +454,8 @@ static enum status add_arm(struct buf *out, const struct arm *arm, struct err *e
 	size_t i;
 	enum status st = ST_OK;
 
+	if (parts && json_array_size(parts) == 0)
+		return ST_OK;
 	if (!parts || strcmp(text_of(arm->group, "format"), "json") == 0)
 		return add_select(out, arm, files, NULL, err);
 	json_array_foreach(parts, i, part) if (st == ST_OK) st =

@@ -11,7 +11,9 @@
 #include "connector/columnar/sql_session.h"
 
 /* Sets "kinds" of the groups that have "claims": {"country":"text"}, what the fields' values
- * are (sql_claim_kind()), null where claims of them say nothing of a column.
+ * are (sql_claim_kind()), null where claims of them say nothing of a column. Sets "type" of groups
+ * of JSON lines: what all lines are together, as text, with which any of the files are read alike;
+ * null where reading takes more than that (times, whose form is in the data).
  * Appends it: nothing where every group has "parts" (sql_folders.h) and none is left. Reads the
  * Avro schemas that Parquet files hold by s. */
 MUST_CHECK enum status sql_union_add(struct sql_session *s, const json_t *groups, struct buf *out,

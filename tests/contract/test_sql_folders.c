@@ -112,6 +112,100 @@ static void test_pruning(void **state)
 	expect_error("SELECT count(id) FROM f", ST_FAILED, "2025");
 }
 
+/* Lines of JSON: these are read once to find their columns, but not as rows. */
+#define TWICE "{\"id\":5,\"id\":6,\"more\":true}\n"
+
+static void put_twice_packed(const char *path, const char *compression)
+{
+	AUTO(freep)
+	char *options = xasprintf("FORMAT csv, HEADER false, QUOTE '', ESCAPE '', DELIMITER '|', "
+				  "COMPRESSION %s",
+				  compression);
+
+	put_copy(path, "SELECT '{\"id\":5,\"id\":6}'", options);
+}
+
+static void test_pruning_json(void **state)
+{
+	(void)state;
+	put_folders("jsonl");
+	put_folders("avro");
+	put_text(IN("year=2023/month=11", "3000", "jsonl"), "null\n{\"id\":3,\"u\":\"x\"}\n");
+	put_copy(IN("year=2024/month=01", "4000", "jsonl.gz"), "SELECT 4.5 AS id, 1 AS u",
+		 "FORMAT json, COMPRESSION gzip");
+	put_text(IN("year=2026", "5000", "jsonl"), "null\n");
+	expect_where("SELECT id, u, s, month FROM f WHERE @ ORDER BY ALL", "year < 2024",
+		     "0.0,,year=2023/month=12,12\n0.0,,year=2023/month=12,12\n"
+		     "3.0,x,,11\n");
+	expect_where("SELECT id, u, s FROM f WHERE @ ORDER BY ALL", "year = 2024 AND month = 1",
+		     "1.0,,year=2024/month=01\n1.0,,year=2024/month=01\n4.5,1,\n");
+	expect_where("SELECT count(*) FROM f WHERE @", "year = 2026", "0\n");
+	put_text(IN("year=2025/month=01", "6000", "jsonl"), TWICE);
+	put_twice_packed(IN("year=2025/month=01", "7000", "jsonl.gz"), "gzip");
+	put_twice_packed(IN("year=2025/month=01", "8000", "jsonl.zst"), "zstd");
+	expect_rows("SELECT count(*), sum(id), count(more) FROM f WHERE year != 2025",
+		    "8,13.5,0\n");
+	expect_rows("SELECT * FROM f WHERE year < 2024 AND u IS NOT NULL", "3.0,,x,,2023\n");
+	expect_rows("SELECT id, more FROM f WHERE year + month > 2030 AND year < 2024 AND s > 'z'",
+		    "");
+	expect_rows("SELECT year, id, more FROM f WHERE year = 1999", "");
+	expect_rows("DESCRIBE SELECT id, u, more FROM f WHERE year = 1999",
+		    "id,DOUBLE,YES,,,\nu,VARCHAR,YES,,,\nmore,BOOLEAN,YES,,,\n");
+	expect_rows("SELECT a.id, b.id FROM f a JOIN f b ON a.year = b.year AND a.id > b.id + 3 "
+		    "WHERE a.year = 2024 GROUP BY ALL",
+		    "4.5,1.0\n");
+	expect_error("SELECT id FROM f WHERE year = 2025", ST_FAILED, "duplicate key");
+	expect_error("SELECT sum(id) FROM f WHERE year >= 2024", ST_FAILED, "duplicate key");
+	expect_error("SELECT sum(id) FROM f", ST_FAILED, "duplicate key");
+}
+
+/* Without files of other forms: nothing may be left. */
+static void test_pruning_json_alone(void **state)
+{
+	(void)state;
+	put_folders("jsonl");
+	/* a name that is a column too says nothing of it */
+	put_text(IN("id=7/year=2023", "8000", "jsonl"), "{\"id\":8}\n");
+	expect_where("SELECT id FROM f WHERE @ ORDER BY id", "id = 8 AND year = 2023", "8\n");
+	expect_where("SELECT id FROM f WHERE @", "id = 7", "");
+	put_text(IN("year=2025/month=01", "6000", "jsonl"), TWICE);
+	put_twice_packed(IN("year=2025/month=01", "7000", "jsonl.zst"), "zstd");
+	expect_rows("SELECT id FROM f WHERE year = 2023 ORDER BY 1", "0\n8\n");
+	expect_rows("SELECT id FROM f WHERE year < 2023", "");
+	expect_error("SELECT id FROM f WHERE year > 2024", ST_FAILED, "duplicate key");
+}
+
+/* The form of a time is found in all lines: they are read, whatever a plan needs. */
+static void test_pruning_json_times(void **state)
+{
+	static const char *const times[] = {
+		"\"29-02-2024\"",
+		"\"2024-02-29 12:00:00\"",
+		"[\"12:00:00\"]",
+		"{\"a\":[{\"b\":\"2024-02-29T12:00:00Z\"}]}",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(times); i++) {
+		AUTO(freep)
+		char *line = xasprintf("{\"id\":1,\"x\":%s}\n", times[i]);
+		AUTO(freep)
+		char *twice = xasprintf("{\"id\":2,\"id\":2,\"x\":%s}\n", times[i]);
+		struct lake_id before = head_of(LAKE, "dev");
+
+		put_text(IN("year=2024", "0000", "jsonl"), line);
+		expect_where("SELECT id FROM f WHERE @ AND x IS NOT NULL", "year = 2024", "1\n");
+		put_text(IN("year=2025", "1000", "jsonl"), twice);
+		expect_error("SELECT id FROM f WHERE year = 2024", ST_FAILED, "duplicate key");
+		MUST(lake_branch_reset(LAKE, "dev", &before, &err));
+	}
+	/* named like times, and none */
+	put_text(IN("year=2024", "0000", "jsonl"), "{\"UPDATED\":1,\"a\":[{\"TIME\":2}]}\n");
+	put_text(IN("year=2025", "1000", "jsonl"), "{\"UPDATED\":1,\"UPDATED\":2}\n");
+	expect_rows("SELECT UPDATED, a[1].TIME FROM f WHERE year = 2024", "1,2\n");
+	expect_error("SELECT UPDATED FROM f WHERE year = 2025", ST_FAILED, "duplicate key");
+}
+
 /* Values as paths have them, and folders that only look so. */
 static void test_folder_values(void **state)
 {
@@ -388,11 +482,13 @@ int main(void)
 {
 	AUTO(freep) char *program = child_program_path("tidemark-sql");
 	const struct CMUnitTest tests[] = {
-		SQL_TEST(test_folders_parquet), SQL_TEST(test_folders_avro),
-		SQL_TEST(test_folders_json),    SQL_TEST(test_pruning),
-		SQL_TEST(test_folder_values),   SQL_TEST(test_field_folders),
-		SQL_TEST(test_field_types),     SQL_TEST(test_field_values),
-		SQL_TEST(test_field_casts),     SQL_TEST(test_field_lies),
+		SQL_TEST(test_folders_parquet),    SQL_TEST(test_folders_avro),
+		SQL_TEST(test_folders_json),       SQL_TEST(test_pruning),
+		SQL_TEST(test_pruning_json),       SQL_TEST(test_pruning_json_alone),
+		SQL_TEST(test_pruning_json_times), SQL_TEST(test_folder_values),
+		SQL_TEST(test_field_folders),      SQL_TEST(test_field_types),
+		SQL_TEST(test_field_values),       SQL_TEST(test_field_casts),
+		SQL_TEST(test_field_lies),
 	};
 
 	sql_use_program(program);
