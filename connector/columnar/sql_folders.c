@@ -368,12 +368,21 @@ static json_t *parts_of(const struct sql_folders *f, const size_t *of, const jso
 	return parts;
 }
 
+/* Each once: files of the same bytes may be one, whose rows each folder that lists it gets. */
 static json_t *files_of(const json_t *parts)
 {
-	json_t *files = json_array(), *part;
-	size_t i;
+	json_t *files = json_array(), *known = json_object(), *part, *file;
+	size_t i, j;
 
-	json_array_foreach(parts, i, part) json_array_extend(files, json_object_get(part, "files"));
+	json_array_foreach(parts, i, part)
+		json_array_foreach(json_object_get(part, "files"), j, file)
+	{
+		if (json_object_get(known, json_string_value(file)))
+			continue;
+		json_object_set_new(known, json_string_value(file), json_true());
+		json_array_append(files, file);
+	}
+	json_decref(known);
 	return files;
 }
 

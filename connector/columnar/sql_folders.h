@@ -62,7 +62,7 @@ void sql_folders_add_values(const struct sql_folders *f, const struct sql_folder
 void sql_folders_add_functions(const struct sql_folders *f, size_t table, struct buf *out);
 /* Sets each group's "parts", [{"files":[PATH],"values":TEXT}]: of the folders that a plan
  * holds. Of JSON without the text of a "type" (sql_union.h) they are of all folders; JSON that gets
- * no column of folders has none, and else "files" becomes what is in the parts. */
+ * no column of folders has none, and else "files" becomes what is in the parts, each path once. */
 void sql_folders_split(const struct sql_folders *f, json_t *groups);
 
 /* sets: where the function finds the table's folders; borrowed for con's life. */

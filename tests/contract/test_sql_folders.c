@@ -175,6 +175,23 @@ static void test_pruning_json_alone(void **state)
 	expect_error("SELECT id FROM f WHERE year > 2024", ST_FAILED, "duplicate key");
 }
 
+/* Objects of the same bytes are one file, which stands in several folders, and twice in one. */
+static void test_same_bytes(void **state)
+{
+	AUTO(buf_release) struct buf lines = BUF_INIT;
+
+	(void)state;
+	for (size_t i = 0; i < 2000; i++)
+		buf_addf(&lines, "{\"id\":%zu,\"day\":\"29-02-2024\"}\n", i);
+	put_bytes(IN("year=2023", "0000", "jsonl"), lines.data, lines.len);
+	put_bytes(IN("year=2024", "2000", "jsonl"), lines.data, lines.len);
+	put_bytes(IN("year=2024", "4000", "jsonl"), lines.data, lines.len);
+	expect_rows("SELECT year, count(*), count(DISTINCT id) FROM f GROUP BY ALL ORDER BY 1",
+		    "2023,2000,2000\n2024,4000,2000\n");
+	expect_rows("SELECT count(*) FROM f WHERE year = 2023", "2000\n");
+	expect_rows("SELECT count(*) FROM f", "6000\n");
+}
+
 /* The form of a time is found in all lines: they are read, whatever a plan needs. */
 static void test_pruning_json_times(void **state)
 {
@@ -485,10 +502,10 @@ int main(void)
 		SQL_TEST(test_folders_parquet),    SQL_TEST(test_folders_avro),
 		SQL_TEST(test_folders_json),       SQL_TEST(test_pruning),
 		SQL_TEST(test_pruning_json),       SQL_TEST(test_pruning_json_alone),
-		SQL_TEST(test_pruning_json_times), SQL_TEST(test_folder_values),
-		SQL_TEST(test_field_folders),      SQL_TEST(test_field_types),
-		SQL_TEST(test_field_values),       SQL_TEST(test_field_casts),
-		SQL_TEST(test_field_lies),
+		SQL_TEST(test_pruning_json_times), SQL_TEST(test_same_bytes),
+		SQL_TEST(test_folder_values),      SQL_TEST(test_field_folders),
+		SQL_TEST(test_field_types),        SQL_TEST(test_field_values),
+		SQL_TEST(test_field_casts),        SQL_TEST(test_field_lies),
 	};
 
 	sql_use_program(program);
