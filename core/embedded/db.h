@@ -1,4 +1,4 @@
-/* RocksDB, and nothing of it outside db.c. One key space; keys.h says what is
+/* RocksDB, and nothing of it outside db.c and db_options.c. One key space; keys.h says what is
  * in it.
  *
  * Writing cannot fail: a failed write or sync of the log ends the process with
