@@ -87,7 +87,8 @@ enum lake_access {
 	 * For workers. */
 	LAKE_OWN,
 	/* As LAKE_ANY, and every call that would write is refused (ST_FAILED), so
-	 * that opening need write nothing either. For commands that only read. */
+	 * that opening need write nothing either, and others may read at the same time.
+	 * For commands that only read. */
 	LAKE_READ,
 };
 

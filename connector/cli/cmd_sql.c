@@ -180,7 +180,7 @@ const struct command command_sql = {
 	.help = "Tables are topics at REF (main): FROM orders; at another: FROM \"main~1:orders\"; "
 		"any\nfolder or file: FROM \"reference/cities\". DESCRIBE orders shows its "
 		"columns. History:\nlake$commits, lake$checkpoints, lake$offsets, lake$publishes, "
-		"lake$files.\n\n"
+		"lake$files,\nlake$deadletters.\n\n"
 		"The format is a table on a terminal, else CSV; --json means jsonl. --memory "
 		"1GiB,\n"
 		"--timeout 30s and --threads N bound it; Ctrl-C ends it. Nothing is written but "

@@ -362,25 +362,57 @@ static enum status open_to_write(struct embedded *e, bool is_new, struct err *er
 	return st;
 }
 
-/* A reader that may write where it must is as good as an owner, and has its
- * messages and its tolerance of a power loss. */
-static enum status open_for_reader(struct embedded *e, bool writable, struct err *err)
+static enum status open_owned(struct embedded *e, enum embedded_mode mode, struct err *err)
 {
-	if (!writable)
-		return open_to_read(e, false, err);
-	return open_to_read(e, true, NULL) == ST_OK ? ST_OK : open_to_write(e, false, err);
+	bool is_new = false;
+	enum status st = folder_claim(e->root, mode, FOLDER_OWNED, &e->lock_fd, &is_new, err);
+
+	return st == ST_OK ? open_to_write(e, is_new, err) : st;
+}
+
+static enum status open_shared(struct embedded *e, bool writable, struct err *err)
+{
+	bool is_new = false;
+	enum status st =
+		folder_claim(e->root, EMBEDDED_EXISTING, FOLDER_SHARED, &e->lock_fd, &is_new, err);
+
+	return st == ST_OK ? open_to_read(e, writable, err) : st;
+}
+
+/* As it was before it was opened. */
+static void let_go(struct embedded *e)
+{
+	db_close(MOVE(e->db));
+	sequence_close(&e->file);
+	if (e->lock_fd >= 0)
+		close(e->lock_fd);
+	e->lock_fd = -1;
+}
+
+/* What must be written to before it is read is opened by its owner once, who has the
+ * messages where it is damaged; then it can be shared. */
+static enum status open_for_reader(struct embedded *e, struct err *err)
+{
+	bool writable = folder_is_writable(e->root);
+	enum status st = open_shared(e, writable, err);
+
+	if (st == ST_OK || st == ST_BUSY || !writable)
+		return st;
+	let_go(e);
+	st = open_owned(e, EMBEDDED_EXISTING, err);
+	if (st != ST_OK)
+		return st;
+	let_go(e);
+	return open_shared(e, writable, err);
 }
 
 enum status embedded_open(const char *folder, enum embedded_mode mode,
 			  const struct lake_options *options, struct lake **out, struct err *err)
 {
 	struct embedded *e = embedded_new(folder, options);
-	bool reads = options->access == LAKE_READ, is_new = false, writable = true;
 	enum status st =
-		folder_claim(folder, mode, &e->lock_fd, &is_new, reads ? &writable : NULL, err);
+		options->access == LAKE_READ ? open_for_reader(e, err) : open_owned(e, mode, err);
 
-	if (st == ST_OK)
-		st = reads ? open_for_reader(e, writable, err) : open_to_write(e, is_new, err);
 	if (st != ST_OK) {
 		embedded_close(&e->base);
 		return st;

@@ -14,7 +14,7 @@ enum embedded_mode {
 
 /* options: clock, committer and reserve_bytes are filled in. With LAKE_READ the
  * caller keeps writes away (lake_refuse_writes()): the metadata may be open for
- * reading alone.
+ * reading alone, and others may have the folder so too.
  * ST_BUSY where another open lake owns the folder (the text names its pid);
  * ST_NOT_FOUND no folder; ST_USAGE the folder is no lake, or of a newer format;
  * ST_DAMAGED. */

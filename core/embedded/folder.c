@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -141,19 +140,19 @@ static enum status check_mode(const char *root, enum embedded_mode mode, bool is
 	return check_no_strangers(root, err);
 }
 
-/* Who may not write has the lock without a pid: then the one there is of an owner
- * before, which mostly is gone. */
+/* fd: of LOCK. Readers write no pid into it. */
 static enum status busy(const char *root, int fd, struct err *err)
 {
-	char text[32];
-	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
-	long pid;
+	char pid[32];
+	ssize_t n;
 
-	text[n > 0 ? n : 0] = '\0';
-	pid = strtol(text, NULL, 10);
-	if (pid <= 0 || (kill((pid_t)pid, 0) < 0 && errno == ESRCH))
-		return err_set(err, ST_BUSY, "the lake %s is in use by process (unknown)", root);
-	return err_set(err, ST_BUSY, "the lake %s is in use by process %ld", root, pid);
+	if (flock(fd, LOCK_SH | LOCK_NB) == 0)
+		return err_set(err, ST_BUSY, "the lake %s is being read", root);
+	n = pread(fd, pid, sizeof(pid) - 1, 0);
+	pid[n > 0 ? n : 0] = '\0';
+	pid[strcspn(pid, "\n")] = '\0';
+	return err_set(err, ST_BUSY, "the lake %s is in use by process %s", root,
+		       pid[0] ? pid : "(unknown)");
 }
 
 static enum status write_pid(int fd, const char *path, struct err *err)
@@ -166,27 +165,23 @@ static enum status write_pid(int fd, const char *path, struct err *err)
 	return fd_pwrite_all(fd, pid, (size_t)n, 0, path, err);
 }
 
-/* writable_out NULL: it must be. */
-static enum status take_lock(const char *root, int *lock_out, bool *writable_out, struct err *err)
+static enum status take_lock(const char *root, enum folder_hold hold, int *lock_out,
+			     struct err *err)
 {
 	AUTO(freep) char *path = xasprintf("%s/LOCK", root);
-	AUTO(closep) int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-	bool writable = fd >= 0;
+	bool shared = hold == FOLDER_SHARED;
+	AUTO(closep) int fd = open(path, (shared ? O_RDONLY : O_RDWR | O_CREAT) | O_CLOEXEC, 0666);
 	enum status st = ST_OK;
 
-	if (!writable && writable_out && (errno == EACCES || errno == EROFS))
-		fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return err_errno(err, errno, "cannot open %s", path);
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+	if (flock(fd, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB) < 0)
 		return errno == EWOULDBLOCK ? busy(root, fd, err)
 					    : err_errno(err, errno, "cannot lock %s", path);
-	if (writable)
+	if (!shared)
 		st = write_pid(fd, path, err);
 	if (st != ST_OK)
 		return st;
-	if (writable_out)
-		*writable_out = writable;
 	*lock_out = fd;
 	fd = -1;
 	return ST_OK;
@@ -194,7 +189,16 @@ static enum status take_lock(const char *root, int *lock_out, bool *writable_out
 
 enum status folder_lock(const char *root, int *lock_out, struct err *err)
 {
-	return take_lock(root, lock_out, NULL, err);
+	return take_lock(root, FOLDER_OWNED, lock_out, err);
+}
+
+bool folder_is_writable(const char *root)
+{
+	AUTO(freep) char *path = xasprintf("%s/LOCK", root);
+
+	if (faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0)
+		return true;
+	return errno == ENOENT && faccessat(AT_FDCWD, root, W_OK, AT_EACCESS) == 0;
 }
 
 enum status folder_prepare(const char *root, struct err *err)
@@ -216,8 +220,8 @@ enum status folder_prepare(const char *root, struct err *err)
 	return st == ST_OK ? dir_sync(root, err) : st;
 }
 
-enum status folder_claim(const char *root, enum embedded_mode mode, int *lock_out, bool *new_out,
-			 bool *writable_out, struct err *err)
+enum status folder_claim(const char *root, enum embedded_mode mode, enum folder_hold hold,
+			 int *lock_out, bool *new_out, struct err *err)
 {
 	AUTO(closep) int lock = -1;
 	bool is_lake = false;
@@ -236,7 +240,7 @@ enum status folder_claim(const char *root, enum embedded_mode mode, int *lock_ou
 	if (st == ST_OK)
 		st = check_mode(root, mode, is_lake, err);
 	if (st == ST_OK)
-		st = take_lock(root, &lock, writable_out, err);
+		st = take_lock(root, hold, &lock, err);
 	/* Again, under the lock: another process may have made it meanwhile. */
 	if (st == ST_OK)
 		st = folder_check_format(root, &is_lake, err);

@@ -68,8 +68,7 @@ static void assert_shows(struct lake *lake, unsigned n, size_t len)
 
 /* ---- what is in the folder ---- */
 
-/* Names, sizes, inodes and times of all that is in the folder, itself included, but
- * for the lake's own LOCK, which holds the last owner's pid. */
+/* Names, sizes, inodes and times of all that is in the folder, itself included. */
 static void look_into(const char *dir, struct buf *out)
 {
 	struct dirent **list = NULL;
@@ -82,7 +81,7 @@ static void look_into(const char *dir, struct buf *out)
 		struct stat st;
 
 		assert_int_equal(lstat(path, &st), 0);
-		if (strcmp(name, "..") != 0 && (strcmp(name, "LOCK") != 0 || strstr(path, "meta/")))
+		if (strcmp(name, "..") != 0)
 			buf_addf(out, "%s %" PRIu64 " %" PRIu64 " %" PRId64 ".%09ld\n", path,
 				 (uint64_t)st.st_ino, (uint64_t)st.st_size, (int64_t)st.st_mtime,
 				 st.st_mtim.tv_nsec);
@@ -249,10 +248,29 @@ static void no_owner_comes_while_it_is_read(void **state)
 	virtual_clock_init(&clock, 1700000000000);
 	lake = open_to_read(dir);
 	MUST(lake_serve(lake, NULL, NULL, &err)); /* does nothing */
-	MUST_SAY(ST_BUSY, "socket", lake_open(dir, &own, &second, &err));
+	MUST_SAY(ST_BUSY, "being read", lake_open(dir, &own, &second, &err));
 	lake_close(lake);
 	MUST(lake_open(dir, &own, &second, &err));
 	lake_close(second);
+}
+
+/* Also where the first of them found a log that had to be made a table of. */
+static void several_read_at_once(void **state)
+{
+	AUTO(tempdir_remove) char *dir = tempdir_new();
+	struct lake *first, *second;
+
+	(void)state;
+	assert_int_equal(commit_and_die(dir, 30, 15000, NULL), 0);
+	first = open_to_read(dir);
+	second = open_to_read(dir);
+	assert_shows(first, 30, 15000);
+	lake_close(first);
+	assert_shows(second, 30, 15000);
+	first = open_to_read(dir);
+	lake_close(second);
+	assert_shows(first, 30, 15000);
+	lake_close(first);
 }
 
 static enum status answer(void *ctx, const char *method, const char *in, struct buf *out,
@@ -429,6 +447,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_reader_needs_no_right_to_write),
 		cmocka_unit_test(without_that_right_nothing_is_shown_that_may_go_away),
 		cmocka_unit_test(no_owner_comes_while_it_is_read),
+		cmocka_unit_test(several_read_at_once),
 		cmocka_unit_test(readers_go_through_the_owner),
 		cmocka_unit_test(what_would_write_is_refused),
 		cmocka_unit_test(commands_that_read_change_no_file),
