@@ -16,8 +16,9 @@
 uint32_t rocksdb_crc32c_extend(uint32_t crc, const char *data,
 			       size_t len) __asm__("_ZN7rocksdb6crc32c6ExtendEjPKcm");
 
-/* crc: of what comes before data, 0 for nothing. */
-__attribute__((target("sse4.2"), visibility("default"))) uint32_t
+/* crc: of what comes before data, 0 for nothing. The thread sanitizer does not see what
+ * RocksDB's own threads agree upon, and so must not see this part of RocksDB. */
+__attribute__((target("sse4.2"), visibility("default"), no_sanitize_thread)) uint32_t
 rocksdb_crc32c_extend(uint32_t crc, const char *data, size_t len)
 {
 	uint64_t state = ~crc;
