@@ -202,7 +202,9 @@ static char pick_kind(struct producer *p)
 	return roll < p->poison_percent + p->tombstone_percent ? 'T' : 'A';
 }
 
-static void produce_one(struct producer *p, struct buf *value)
+/* false: the transaction has failed, as it does where an abort before it overtook its
+ * records, and takes none any more. */
+static bool produce_one(struct producer *p, struct buf *value)
 {
 	struct sent *s = xcalloc(1, sizeof(*s));
 	char key[32];
@@ -227,9 +229,14 @@ static void produce_one(struct producer *p, struct buf *value)
 		if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL)
 			rd_kafka_poll(p->rk, 10);
 	} while (code == RD_KAFKA_RESP_ERR__QUEUE_FULL);
+	if (code == RD_KAFKA_RESP_ERR__STATE && p->transactions) {
+		free(s);
+		return false;
+	}
 	if (code)
 		die("produce", rd_kafka_err2str(code));
 	p->produced++;
+	return true;
 }
 
 /* ---- the client ---- */
@@ -354,6 +361,7 @@ static void run(struct producer *p)
 
 	while (!stop) {
 		int64_t elapsed_us = clock->mono_us(clock) - start_us;
+		bool sent;
 
 		if (p->seconds && elapsed_us >= p->seconds * 1000000LL)
 			break;
@@ -366,10 +374,10 @@ static void run(struct producer *p)
 		}
 		if (p->transactions && in_transaction == 0)
 			check("begin of a transaction", rd_kafka_begin_transaction(p->rk));
-		produce_one(p, &value);
+		sent = produce_one(p, &value);
 		if (p->produced % 64 == 0)
 			rd_kafka_poll(p->rk, 0);
-		if (p->transactions && ++in_transaction == p->transaction_records) {
+		if (p->transactions && (++in_transaction == p->transaction_records || !sent)) {
 			end_transaction(p);
 			in_transaction = 0;
 		}
