@@ -390,7 +390,8 @@ static void let_go(struct embedded *e)
 }
 
 /* What must be written to before it is read is opened by its owner once, who has the
- * messages where it is damaged; then it can be shared. */
+ * messages where it is damaged; then it can be shared, unless another owner came in
+ * between and left it as it was. */
 static enum status open_for_reader(struct embedded *e, struct err *err)
 {
 	bool writable = folder_is_writable(e->root);
@@ -403,7 +404,11 @@ static enum status open_for_reader(struct embedded *e, struct err *err)
 	if (st != ST_OK)
 		return st;
 	let_go(e);
-	return open_shared(e, writable, err);
+	st = open_shared(e, writable, err);
+	if (st == ST_OK || st == ST_BUSY)
+		return st;
+	let_go(e);
+	return open_owned(e, EMBEDDED_EXISTING, err);
 }
 
 enum status embedded_open(const char *folder, enum embedded_mode mode,
